@@ -1,0 +1,5 @@
+"""`python -m carex` is `carex`."""
+
+from carex.cli import main
+
+main()

@@ -1,0 +1,240 @@
+"""One SQLite file: a connection, a writer thread, and group commit.
+
+Durability costs one fsync a commit. Work that arrives while a commit runs shares the next one, so that it is paid
+once for many callers. Both the queue and the people live in files of this kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from carex.errors import ConfigError, Unreachable
+
+try:  # Never two SQLite libraries on one file in one process: sqlite-utils makes the same choice.
+    import pysqlite3.dbapi2 as sqlite3
+except ImportError:
+    import sqlite3
+
+T = TypeVar("T")
+Connection = sqlite3.Connection
+Row = sqlite3.Row
+
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for another process's transaction before the storage counts as not answering."""
+
+
+def wal_is_safe(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
+    """Whether this SQLite has the WAL-reset fix, without which two writers can corrupt the file (sqlite.org/changes.html)."""
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+
+
+def connect(path: Path, migrations: Sequence[str]) -> Connection:
+    """Open the file, bring its schema up to date, and set it so that a commit survives a power failure."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(str(path), timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+        os.chmod(path, 0o600)
+        connection.row_factory = sqlite3.Row
+        connection.execute(f"PRAGMA journal_mode={'WAL' if wal_is_safe() else 'TRUNCATE'}")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        _migrate(connection, path, migrations)
+    except (OSError, sqlite3.Error) as error:
+        raise _cannot_open(path, error) from None
+    return connection
+
+
+def read(path: Path, work: Callable[[Connection], T]) -> T:
+    """Run `work` on a connection of its own that cannot write: long reads hold nobody up."""
+    try:
+        connection = sqlite3.connect(f"file:{_quote(path)}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
+        connection.row_factory = sqlite3.Row
+        try:
+            return work(connection)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise _cannot_answer(path, error) from None
+
+
+class Database:
+    """The writer of one file in this process. `run` may be called from any event loop."""
+
+    def __init__(self, path: Path, migrations: Sequence[str], *, after_commit: Callable[[], None] | None = None) -> None:
+        self.path = path
+        self._migrations = migrations
+        self._connection = connect(path, migrations)
+        self._after_commit = after_commit
+        self._waiting: deque[_Work] = deque()
+        self._wake = threading.Semaphore(0)
+        self._closed = False
+        self._thread = threading.Thread(target=self._write, name=f"writer of {path.name}", daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a write transaction shared with whoever waits; it is on disk when this returns.
+
+        `work` must be repeatable until it is committed: when a neighbour in the same transaction fails, it runs again.
+        """
+        if self._closed:
+            raise Unreachable(f"{self.path} is closed.")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._waiting.append(_Work(work, future, loop))
+        self._wake.release()
+        return await future
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(None, read, self.path, work)
+
+    async def close(self) -> None:
+        """Finish what waits, then close the file."""
+        if not self._closed:
+            self._closed = True
+            self._wake.release()
+            await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+
+    def _write(self) -> None:
+        while True:
+            self._wake.acquire()
+            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if batch:
+                self._commit(batch)
+                _deliver(batch)
+            elif self._closed:
+                self._connection.close()
+                return
+
+    def _commit(self, batch: list[_Work]) -> None:
+        """Run a batch in one transaction; if any of it fails, each on its own, so that none suffers for another."""
+        try:
+            self._transact(batch)
+        except Exception as error:
+            if len(batch) > 1 and not isinstance(error, Unreachable):
+                for work in batch:
+                    self._commit([work])
+                return
+            for work in batch:
+                work.error = error
+        else:
+            if self._after_commit:
+                self._after_commit()
+
+    def _transact(self, batch: list[_Work]) -> None:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for work in batch:
+                    work.result = work.run(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            if "I/O" in str(error):
+                self._reopen()
+            raise _cannot_answer(self.path, error) from None
+
+    def _reopen(self) -> None:
+        """After a failed fsync the pages in memory prove nothing: read the file afresh (never repeat the fsync)."""
+        self._connection.close()
+        self._connection = connect(self.path, self._migrations)
+
+
+class _Work:
+    __slots__ = ("error", "future", "loop", "result", "run")
+
+    def __init__(self, run: Callable[[Connection], Any], future: asyncio.Future[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.run = run
+        self.future = future
+        self.loop = loop
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+def _deliver(batch: list[_Work]) -> None:
+    """Hand the results over, waking each event loop once."""
+    for loop in {work.loop for work in batch}:
+        mine = [work for work in batch if work.loop is loop]
+        try:
+            loop.call_soon_threadsafe(_resolve, mine)
+        except RuntimeError:
+            pass  # that loop has ended, and nobody waits any more
+
+
+def _resolve(batch: list[_Work]) -> None:
+    for work in batch:
+        if work.future.done():
+            continue  # the caller gave up waiting
+        if work.error is not None:
+            work.future.set_exception(work.error)
+        else:
+            work.future.set_result(work.result)
+
+
+def _migrate(connection: Connection, path: Path, migrations: Sequence[str]) -> None:
+    """Apply what is missing, each migration in one transaction, so that a kill leaves the old schema or the new one."""
+    current = connection.execute("PRAGMA user_version").fetchone()[0]
+    if current > len(migrations):
+        raise ConfigError(
+            f"{path} was written by a newer Carex (schema {current}, this one knows {len(migrations)}).",
+            "Upgrade Carex, or start it with another --home.",
+        )
+    for number in range(current, len(migrations)):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if connection.execute("PRAGMA user_version").fetchone()[0] == number:
+                for statement in _statements(migrations[number]):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _statements(script: str) -> list[str]:
+    """The statements of a script; `executescript` would commit the transaction they belong to."""
+    found, rest = [], ""
+    for line in script.splitlines(keepends=True):
+        rest += line
+        if sqlite3.complete_statement(rest):
+            found.append(rest)
+            rest = ""
+    return found
+
+
+def _quote(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _cannot_open(path: Path, error: Exception) -> Exception:
+    text = str(error)
+    if "locked" in text or "disk is full" in text or "I/O" in text:
+        return _cannot_answer(path, error)
+    if "not a database" in text or "malformed" in text:
+        return ConfigError(
+            f"{path} is damaged: {text}.", "Stop Carex, move the file aside and restore a backup; nothing was changed."
+        )
+    return ConfigError(
+        f"{path} cannot be opened for writing: {text}.",
+        f"Give the user that runs Carex the right to write in {path.parent}, or choose another folder with --home.",
+    )
+
+
+def _cannot_answer(path: Path, error: Exception) -> Unreachable:
+    text = str(error)
+    if "disk is full" in text:
+        return Unreachable(f"{path}: the disk is full.", "Free some space; Carex goes on by itself.")
+    if "locked" in text or "busy" in text:
+        return Unreachable(f"{path} is held by another process for over {BUSY_TIMEOUT:g} s.")
+    return Unreachable(f"{path}: {text}.")

@@ -1,0 +1,1 @@
+"""Employees, and who was chosen for what."""

@@ -1,0 +1,154 @@
+"""A plugin: a named set of handlers, with settings, a client and webhooks. This is what authors write against."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar, get_type_hints
+
+from carex.errors import ConfigError
+from carex.task import Task
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Call:
+    """An HTTP request to a webhook: query and form as nested maps (brackets decoded as PHP does), JSON as it came."""
+
+    query: Mapping[str, Any] = field(default_factory=dict)
+    form: Mapping[str, Any] = field(default_factory=dict)
+    json: Any = None
+
+
+class BadCall(ValueError):
+    """A webhook refuses a request; `field` names the culprit and the caller gets a 422."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class Handler:
+    """A function for one task type, with how often and how long it may try. `timeout` is in seconds."""
+
+    type: str
+    function: Callable[..., Any]
+    attempts: int
+    timeout: float
+    plugin: Plugin
+    payload: Any
+    """The annotation of the function's first parameter: the schema of the task's payload."""
+
+    @property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
+
+    @property
+    def summary(self) -> str:
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    def parse(self, payload: Any) -> Any:
+        """The payload as the annotation wants it; raises pydantic's ValidationError."""
+        return self._adapter.validate_python(payload)
+
+    def problems(self, payload: Any) -> list[dict[str, str]]:
+        """What is wrong with a payload: `[{"field": "deal_id", "message": "…"}]`, empty if nothing is."""
+        from pydantic import ValidationError
+
+        try:
+            self.parse(payload)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False)
+            return [{"field": ".".join(map(str, each["loc"])) or "payload", "message": each["msg"]} for each in found]
+        return []
+
+    def schema(self) -> dict[str, Any]:
+        """The payload's JSON Schema."""
+        return dict(self._adapter.json_schema())
+
+    @cached_property
+    def _adapter(self) -> Any:
+        from pydantic import TypeAdapter  # costs 80 ms, which commands that run no handler save
+
+        return TypeAdapter(self.payload)
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """A path at which a request becomes a task."""
+
+    path: str
+    function: Callable[[Call], Task]
+    plugin: Plugin
+
+
+class Plugin:
+    """Handlers of one system, registered with decorators.
+
+    `settings` is a pydantic model for the table `[plugins.NAME]`. `client(settings)` returns an async context
+    manager that is entered once per process; what it gives is `ctx.client`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        settings: type[Any] | None = None,
+        client: Callable[[Any], AbstractAsyncContextManager[Any]] | None = None,
+    ) -> None:
+        if not name.isidentifier():
+            raise ConfigError(f"Plugin name {name!r}: use letters, digits and underscores.")
+        self.name = name
+        self.settings = settings
+        self.client = client
+        self.handlers: dict[str, Handler] = {}
+        self.webhooks: dict[str, Webhook] = {}
+
+    def __repr__(self) -> str:
+        return f"<Plugin {self.name}: {', '.join(self.handlers) or 'no handlers'}>"
+
+    def handler(self, type: str, *, attempts: int = 8, timeout: float = 300.0) -> Callable[[F], F]:
+        """Register `function(payload, ctx) -> result` for a task type."""
+
+        def register(function: F) -> F:
+            payload = _payload_of(function)
+            if type in self.handlers:
+                raise ConfigError(f"{_place(function)}: {type!r} has a handler already in plugin {self.name!r}.")
+            if attempts < 1 or timeout <= 0:
+                raise ConfigError(f"{_place(function)}: attempts must be at least 1 and timeout above 0.")
+            self.handlers[type] = Handler(type, function, attempts, timeout, self, payload)
+            return function
+
+        return register
+
+    def webhook(self, path: str) -> Callable[[F], F]:
+        """Register `function(call) -> Task` for `POST path`. It may raise `BadCall` (the caller sees a 422)."""
+
+        def register(function: F) -> F:
+            if not path.startswith("/") or path in self.webhooks:
+                raise ConfigError(f"{_place(function)}: {path!r} must start with / and be registered once.")
+            self.webhooks[path] = Webhook(path, function, self)
+            return function
+
+        return register
+
+
+def _payload_of(function: Callable[..., Any]) -> Any:
+    """The first parameter's annotation, resolved now so that a mistake is an import error, not a failed task."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(parameters) != 2:
+        raise ConfigError(f"{_place(function)} must take two parameters: (payload, ctx).")
+    try:
+        return get_type_hints(function, include_extras=True).get(parameters[0].name, dict[str, Any])
+    except NameError as error:
+        raise ConfigError(f"{_place(function)}: the annotations cannot be resolved: {error}") from None
+
+
+def _place(function: Callable[..., Any]) -> str:
+    code = getattr(function, "__code__", None)
+    return f"{getattr(function, '__qualname__', function)} ({code.co_filename}:{code.co_firstlineno})" if code else repr(function)

@@ -1,0 +1,20 @@
+"""Where tasks wait. `open_queue(url)` chooses the backend by the URL and imports only that one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from carex.errors import ConfigError
+from carex.queue.protocol import STATES, Counts, Delivery, Entry, Filter, Holder, Placed, Queue, State
+
+__all__ = ["STATES", "Counts", "Delivery", "Entry", "Filter", "Holder", "Placed", "Queue", "State", "open_queue"]
+
+
+def open_queue(url: str, *, lease: float = 30.0) -> Queue:
+    """Open the queue at `sqlite:///path/to/queue.db`; its tables are made if missing. `lease` is in seconds."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        from carex.queue.sqlite import SqliteQueue
+
+        return SqliteQueue(Path(rest), lease=lease)
+    raise ConfigError(f"queue.url: {scheme!r} is not a queue Carex knows", "Use sqlite:///path/to/queue.db.")

@@ -1,0 +1,93 @@
+"""Which handlers there are: found through the entry points `carex.handlers`, Carex's own and everybody else's alike."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from carex.errors import NotFound
+from carex.plugin import Handler, Plugin, Webhook
+
+GROUP = "carex.handlers"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin that could not be loaded, and why. Its tasks wait; everybody else's run."""
+
+    name: str
+    package: str
+    error: str
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A plugin, and the distribution it came from."""
+
+    plugin: Plugin
+    package: str
+
+
+@dataclass
+class Registry:
+    """The plugins of this process."""
+
+    loaded: list[Loaded] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+
+    @cached_property
+    def handlers(self) -> Mapping[str, Handler]:
+        return {name: handler for each in self.loaded for name, handler in each.plugin.handlers.items()}
+
+    @cached_property
+    def webhooks(self) -> Mapping[str, Webhook]:
+        return {path: webhook for each in self.loaded for path, webhook in each.plugin.webhooks.items()}
+
+    def handler(self, type: str) -> Handler:
+        try:
+            return self.handlers[type]
+        except KeyError:
+            raise NotFound(f"No handler for task type {type!r}.", _nearest(type, self)) from None
+
+
+def load(points: Iterable[EntryPoint] | None = None) -> Registry:
+    """Load every plugin. One that fails to import, or claims a type or path that another has, is reported, never fatal."""
+    registry = Registry()
+    taken: dict[str, str] = {}
+    for point in sorted(points if points is not None else entry_points(group=GROUP), key=lambda p: p.name):
+        package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
+        try:
+            plugin = point.load()
+            if not isinstance(plugin, Plugin):
+                raise TypeError(f"{point.value} is a {type(plugin).__name__}, not a carex.Plugin")
+            claims = [*plugin.handlers, *plugin.webhooks]
+            clashes = [f"{claim!r} belongs to plugin {taken[claim]!r}" for claim in claims if claim in taken]
+            if clashes:
+                raise ValueError("; ".join(clashes))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's module raises
+            registry.broken.append(Broken(point.name, package, _blame(error), traceback.format_exc()))
+        else:
+            taken.update(dict.fromkeys(claims, plugin.name))
+            registry.loaded.append(Loaded(plugin, package))
+    return registry
+
+
+def _blame(error: BaseException) -> str:
+    """The error with the place in the plugin where it happened: the last frame."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _nearest(type: str, registry: Registry) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(type, registry.handlers, 1)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    return f"`carex handlers list` shows what there is{' and which plugins are broken' if registry.broken else ''}."

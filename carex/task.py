@@ -1,0 +1,100 @@
+"""A task, and the five ways an attempt at it can end.
+
+| outcome            | the attempt | the task afterwards                                              |
+|--------------------|-------------|------------------------------------------------------------------|
+| `Done(result)`     | counts      | finished; the result is kept a while                             |
+| `Retry(reason)`    | counts      | waits `delay` seconds (or the worker's backoff) and runs again   |
+| `Wait(reason)`     | is free     | waits `delay` seconds; the reason is shown to operators          |
+| `Fail(reason)`     | counts      | failed, until a person retries or deletes it                     |
+| `BpmnError(code)`  | counts      | answered to the process engine as an error the process may catch |
+
+A handler returns its result, which means `Done`, and raises any of the others.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+
+def new_id() -> str:
+    """A unique id of 32 hex digits that sorts by the time it was made."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One unit of work.
+
+    Two tasks with the same `key` are the same work: while one is unfinished, and for `window` seconds after
+    its end, putting another returns the first one's id. Times are Unix seconds; `due` 0 means at once.
+    """
+
+    type: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    key: str | None = None
+    window: float = 0.0
+    due: float = 0.0
+    source: str = "python"
+    id: str = field(default_factory=new_id)
+    attempt: int = 0
+    created: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True)
+class Done:
+    """The work is done. For an external task the items of `result` become process variables."""
+
+    result: Any = None
+
+
+class Unfinished(Exception):
+    """What `Retry`, `Wait`, `Fail` and `BpmnError` share: a handler raises them, and each has a reason."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.reason))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
+
+
+class Retry(Unfinished):
+    """Try again in `delay` seconds; without one the worker backs off. Costs an attempt."""
+
+    def __init__(self, reason: str = "", delay: float | None = None) -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Wait(Unfinished):
+    """Not now, and nobody's fault: a limit, an outage, nobody available. Costs no attempt."""
+
+    def __init__(self, reason: str, delay: float = 5.0) -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Fail(Unfinished):
+    """Trying again would not help: the task is failed until a person acts."""
+
+
+class BpmnError(Unfinished):
+    """A business error for the process to catch by its `code`; `variables` go with it."""
+
+    def __init__(self, code: str, reason: str = "", variables: Mapping[str, Any] | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.variables = dict(variables or {})
+
+
+Outcome = Union[Done, Retry, Wait, Fail, BpmnError]
