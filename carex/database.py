@@ -7,19 +7,23 @@ once for many callers. Both the queue and the people live in files of this kind.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from carex.errors import ConfigError, Unreachable
 
-try:  # Never two SQLite libraries on one file in one process: sqlite-utils makes the same choice.
-    import pysqlite3.dbapi2 as sqlite3
-except ImportError:
+if TYPE_CHECKING:
     import sqlite3
+else:
+    try:  # Never two SQLite libraries on one file in one process: sqlite-utils makes the same choice.
+        import pysqlite3.dbapi2 as sqlite3
+    except ImportError:
+        import sqlite3
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -30,7 +34,7 @@ BUSY_TIMEOUT = 5.0
 
 
 def wal_is_safe(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
-    """Whether this SQLite has the WAL-reset fix, without which two writers can corrupt the file (sqlite.org/changes.html)."""
+    """Whether this SQLite has the WAL-reset fix: without it two writers can corrupt the file (sqlite.org/changes.html)."""
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
 
@@ -66,7 +70,9 @@ def read(path: Path, work: Callable[[Connection], T]) -> T:
 class Database:
     """The writer of one file in this process. `run` may be called from any event loop."""
 
-    def __init__(self, path: Path, migrations: Sequence[str], *, after_commit: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, path: Path, migrations: Sequence[str], *, after_commit: Callable[[], None] | None = None
+    ) -> None:
         self.path = path
         self._migrations = migrations
         self._connection = connect(path, migrations)
@@ -115,7 +121,7 @@ class Database:
         """Run a batch in one transaction; if any of it fails, each on its own, so that none suffers for another."""
         try:
             self._transact(batch)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it goes to whoever waits for the result
             if len(batch) > 1 and not isinstance(error, Unreachable):
                 for work in batch:
                     self._commit([work])
@@ -152,7 +158,9 @@ class Database:
 class _Work:
     __slots__ = ("error", "future", "loop", "result", "run")
 
-    def __init__(self, run: Callable[[Connection], Any], future: asyncio.Future[Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, run: Callable[[Connection], Any], future: asyncio.Future[Any], loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.run = run
         self.future = future
         self.loop = loop
@@ -164,10 +172,8 @@ def _deliver(batch: list[_Work]) -> None:
     """Hand the results over, waking each event loop once."""
     for loop in {work.loop for work in batch}:
         mine = [work for work in batch if work.loop is loop]
-        try:
+        with contextlib.suppress(RuntimeError):  # that loop has ended, and nobody waits any more
             loop.call_soon_threadsafe(_resolve, mine)
-        except RuntimeError:
-            pass  # that loop has ended, and nobody waits any more
 
 
 def _resolve(batch: list[_Work]) -> None:

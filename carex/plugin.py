@@ -151,4 +151,8 @@ def _payload_of(function: Callable[..., Any]) -> Any:
 
 def _place(function: Callable[..., Any]) -> str:
     code = getattr(function, "__code__", None)
-    return f"{getattr(function, '__qualname__', function)} ({code.co_filename}:{code.co_firstlineno})" if code else repr(function)
+    return (
+        f"{getattr(function, '__qualname__', function)} ({code.co_filename}:{code.co_firstlineno})"
+        if code
+        else repr(function)
+    )

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 from carex.errors import NotFound
 from carex.plugin import Handler, Plugin, Webhook
@@ -56,7 +55,7 @@ class Registry:
 
 
 def load(points: Iterable[EntryPoint] | None = None) -> Registry:
-    """Load every plugin. One that fails to import, or claims a type or path that another has, is reported, never fatal."""
+    """Load every plugin. One that fails to import, or claims what another has, is reported, never fatal."""
     registry = Registry()
     taken: dict[str, str] = {}
     for point in sorted(points if points is not None else entry_points(group=GROUP), key=lambda p: p.name):

@@ -97,4 +97,4 @@ class BpmnError(Unfinished):
         self.variables = dict(variables or {})
 
 
-Outcome = Union[Done, Retry, Wait, Fail, BpmnError]
+Outcome = Union[Done, Retry, Wait, Fail, BpmnError]  # noqa: UP007 - evaluated at run time, on Python 3.10 too

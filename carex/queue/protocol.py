@@ -77,8 +77,8 @@ class Holder:
 
 @dataclass(frozen=True)
 class Counts:
-    """How much there is. `by_state` is keyed by (type, state), without done tasks; `oldest_due` is the age in seconds of the
-    task that has been ready longest; `counters` are sums over the life of the installation."""
+    """How much there is. `by_state` is keyed by (type, state), without done tasks; `oldest_due` is for how many seconds the
+    oldest due task has waited; `counters` are sums over the life of the installation."""
 
     by_state: Mapping[tuple[str, State], int]
     oldest_due: float
@@ -90,7 +90,7 @@ class Counts:
 
 
 class Queue(Protocol):
-    """Where tasks wait. Methods may be called from any event loop; storage that does not answer raises `Unreachable`."""
+    """Where tasks wait. Any event loop may call; storage that does not answer raises `Unreachable`."""
 
     durability: str
     """One sentence: what a power failure now would cost."""
@@ -100,9 +100,9 @@ class Queue(Protocol):
         ...
 
     async def claim(self, types: Sequence[str], limit: int, wait: float = 0.0) -> list[Delivery]:
-        """Lease up to `limit` of the oldest due tasks of these types (globs), waiting up to `wait` seconds for the first.
+        """Lease up to `limit` of the oldest due tasks of these types (globs); wait up to `wait` seconds for the first.
 
-        Raises each one's attempt. Tasks whose lease ran out, or whose holder is dead, are due again and have one crash more.
+        Raises each one's attempt. Tasks whose lease ran out, or whose holder died, are due again, with one crash more.
         """
         ...
 
@@ -135,7 +135,7 @@ class Queue(Protocol):
     async def counts(self) -> Counts: ...
 
     async def prune(self, older_than: float) -> int:
-        """Delete done tasks that ended more than this many seconds ago and whose key holds no more; a bounded number a call."""
+        """Delete done tasks that ended over so many seconds ago and whose key holds no more; a bounded number a call."""
         ...
 
     async def close(self) -> None:

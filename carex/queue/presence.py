@@ -1,0 +1,110 @@
+"""A process's place among those that share a queue file: its proof of life, and how it is woken.
+
+The proof is an `flock`: the kernel drops it at death, however sudden, whereas a process id may be a zombie's or
+somebody else's by now. The wake-up is a datagram to a socket beside it, so that nobody has to poll for new tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+
+class Presence:
+    """One holder: `DIR/ID.lock`, locked while it lives, and `DIR/ID.sock`, where it is woken."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        sweep(folder)
+        self.id = os.urandom(4).hex()
+        self._lock = folder / f"{self.id}.lock"
+        unlocked = folder / f"{self.id}.new"
+        self._lock_fd = os.open(unlocked, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        unlocked.rename(self._lock)  # only now: a lock file is never seen free while its owner lives
+        self._folder = folder
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        with _short(folder) as place:
+            self._socket.bind(f"{place}/{self.id}.sock")
+
+    async def woken(self, timeout: float) -> None:
+        """Return when somebody rang, or after `timeout` seconds."""
+        loop = asyncio.get_running_loop()
+        rang = loop.create_future()
+        loop.add_reader(self._socket, lambda: rang.done() or rang.set_result(None))
+        try:
+            await asyncio.wait_for(rang, timeout)
+        except asyncio.TimeoutError:  # not TimeoutError: they are one only from Python 3.11 on
+            pass
+        finally:
+            loop.remove_reader(self._socket)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self._socket.recv(16)
+
+    def leave(self) -> None:
+        self._socket.close()
+        for path in (self._folder / f"{self.id}.sock", self._lock):
+            path.unlink(missing_ok=True)
+        os.close(self._lock_fd)
+
+
+class Bell:
+    """Rings every holder of a folder. One that is busy, frozen or dying is no obstacle: its poll finds the task."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+
+    def ring(self) -> None:
+        with contextlib.suppress(FileNotFoundError), _short(self._folder) as place:
+            for name in os.listdir(self._folder):
+                if name.endswith(".sock"):
+                    with contextlib.suppress(OSError):
+                        self._socket.sendto(b"!", f"{place}/{name}")
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def is_alive(folder: Path, holder: str) -> bool:
+    """Whether the process that holds this place lives."""
+    try:
+        fd = os.open(folder / f"{holder}.lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what dead holders left behind."""
+    for path in folder.glob("*.lock"):
+        if not is_alive(folder, path.stem):
+            path.with_suffix(".sock").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _short(folder: Path):  # type: ignore[no-untyped-def]
+    """A short name for the folder: a socket's path may have 107 bytes at most, and folders are often deeper."""
+    if len(os.fsencode(folder)) < 80:
+        yield str(folder)
+        return
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)

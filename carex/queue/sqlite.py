@@ -1,0 +1,361 @@
+"""The embedded queue: one SQLite file that many processes share. No service to install, a commit a group of callers."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from carex.database import Connection, Database, wal_is_safe
+from carex.queue.presence import Bell, Presence, is_alive
+from carex.queue.protocol import Counts, Delivery, Entry, Filter, Holder, Placed
+from carex.queue.rows import condition_of, dump, entry_of, task_of
+from carex.task import BpmnError, Done, Outcome, Retry, Task, Unfinished, Wait
+
+POLL = 1.0
+"""Seconds between looks for dead holders, and for tasks of which no bell told."""
+HISTORY = 50
+"""How many past attempts a task remembers."""
+
+
+def boot_clock() -> float:
+    """Seconds since the machine started, the same for all its processes; setting the clock does not move it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
+
+
+class SqliteQueue:
+    """See `Queue` for the promises. `clock` gives Unix seconds, `ticks` the seconds that leases are measured in."""
+
+    durability = (
+        f"Tasks are in SQLite ({'WAL' if wal_is_safe() else 'TRUNCATE'}, synchronous=FULL): "
+        "a power failure now would cost none that was accepted."
+    )
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lease: float = 30.0,
+        clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = boot_clock,
+    ) -> None:
+        self._lease = lease
+        self._clock = clock
+        self._ticks = ticks
+        self._folder = path.with_suffix(".holders")
+        self._bell = Bell(self._folder)
+        self._news = False  # whether the running transaction makes a task claimable
+        schema = files("carex.queue").joinpath("schema.sql").read_text()
+        self._db = Database(path, [schema], after_commit=self._ring)
+        self._presence: Presence | None = None
+        self._looked = float("-inf")
+
+    # ------------------------------------------------------------------ the way of a task
+
+    async def put(self, tasks: Sequence[Task]) -> list[Placed]:
+        rows = [(t.id, t.type, dump(t.payload), t.key, t.window, t.source, t.created, t.due) for t in tasks]
+        return await self._db.run(lambda connection: self._put(connection, rows))
+
+    def _put(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[Placed]:
+        now = self._clock()
+        placed = []
+        for id, type, payload, key, window, source, created, due in rows:
+            holder_of_key = (
+                key
+                and connection.execute(
+                    "SELECT id FROM tasks WHERE key = ? "
+                    "AND (state IN ('waiting', 'running') OR finished + window > ?) LIMIT 1",
+                    (key, now),
+                ).fetchone()
+            )
+            if holder_of_key:
+                placed.append(Placed(holder_of_key[0], new=False))
+            else:
+                connection.execute(
+                    "INSERT INTO tasks (id, type, payload, key, window, source, created, due) VALUES (?,?,?,?,?,?,?,?) "
+                    "ON CONFLICT (id) DO NOTHING",
+                    (id, type, payload, key, window, source, created, due or now),
+                )
+                placed.append(Placed(id, new=True))
+        self._news = True
+        return placed
+
+    async def claim(self, types: Sequence[str], limit: int, wait: float = 0.0) -> list[Delivery]:
+        end = time.monotonic() + wait
+        presence = await self._register()
+        while True:
+            claimed, next_due = await self._db.run(lambda connection: self._claim(connection, types, limit))
+            left = end - time.monotonic()
+            if claimed or left <= 0:
+                return claimed
+            await presence.woken(min(left, POLL, max(next_due - self._clock(), 0.0)))
+
+    def _claim(self, connection: Connection, types: Sequence[str], limit: int) -> tuple[list[Delivery], float]:
+        self._recover(connection)
+        now = self._clock()
+        names = _expand(connection, types)
+        if not names or limit < 1:
+            return [], float("inf")
+        each = (
+            "SELECT * FROM (SELECT seq, due FROM tasks WHERE state = 'waiting' AND type = ? AND due <= ? "
+            "ORDER BY due, seq LIMIT ?)"
+        )
+        oldest = f"SELECT seq FROM ({' UNION ALL '.join([each] * len(names))}) ORDER BY due, seq LIMIT ?"
+        values = [value for name in names for value in (name, now, limit)]
+        rows = connection.execute(
+            "UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, holder = ?, lease = ?, "
+            f"started = ? WHERE seq IN ({oldest}) RETURNING *",
+            (self._holder, self._ticks() + self._lease, now, *values, limit),
+        ).fetchall()
+        if rows:
+            rows.sort(key=lambda row: (row["due"], row["seq"]))
+            return [Delivery(task_of(row), row["fence"], row["holder"], row["crashes"], now) for row in rows], now
+        next_due = min(_first_due(connection, name) for name in names)
+        return [], next_due
+
+    async def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        def work(connection: Connection) -> list[Delivery]:
+            lost = _lost(connection, deliveries)
+            until = self._ticks() + self._lease
+            held = [(until, d.task.id) for d in deliveries if d not in lost]
+            connection.executemany("UPDATE tasks SET lease = ? WHERE id = ?", held)
+            return lost
+
+        return await self._db.run(work)
+
+    async def settle(
+        self, outcomes: Sequence[tuple[Delivery, Outcome]], counters: Mapping[str, float] | None = None
+    ) -> list[Delivery]:
+        def work(connection: Connection) -> list[Delivery]:
+            now = self._clock()
+            lost = _lost(connection, [delivery for delivery, _ in outcomes])
+            kept = [(d, outcome) for d, outcome in outcomes if d not in lost] if lost else outcomes
+            done = [
+                (now, None if o.result is None else dump(o.result), d.task.id) for d, o in kept if isinstance(o, Done)
+            ]
+            connection.executemany(
+                "UPDATE tasks SET state = 'done', finished = ?, result = ?, reason = '', holder = NULL WHERE id = ?",
+                done,
+            )
+            for delivery, outcome in kept:
+                if not isinstance(outcome, Done):
+                    self._set_back(connection, delivery, outcome, now)
+            _count(connection, counters or {})
+            return lost
+
+        return await self._db.run(work)
+
+    def _set_back(self, connection: Connection, delivery: Delivery, outcome: Unfinished, now: float) -> None:
+        """Store an attempt that did not end in done."""
+        state, due = "failed", now
+        finished: float | None = now
+        if isinstance(outcome, (Retry, Wait)):
+            state, due, finished = "waiting", now + (outcome.delay or 0.0), None
+            self._news = True
+        reason = outcome.reason
+        if isinstance(outcome, BpmnError):
+            reason = f"{outcome.code}: {reason}" if reason else outcome.code
+        connection.execute(
+            "UPDATE tasks SET state = ?, due = ?, finished = ?, reason = ?, history = ?, holder = NULL, "
+            "attempt = attempt - ? WHERE id = ?",
+            (
+                state,
+                due,
+                finished,
+                reason,
+                _remember(connection, delivery.task.id, type(outcome).__name__, reason, now),
+                isinstance(outcome, Wait),
+                delivery.task.id,
+            ),
+        )
+
+    # ------------------------------------------------------------------ who lives, who is dead
+
+    async def _register(self) -> Presence:
+        if self._presence is None:
+            self._presence = presence = Presence(self._folder)
+            self._holder = presence.id
+            row = (presence.id, os.getpid(), self._clock())
+            await self._db.run(lambda c: c.execute("INSERT INTO holders VALUES (?, ?, ?)", row) and None)
+        return self._presence
+
+    def _recover(self, connection: Connection) -> None:
+        """Tasks whose lease ran out, or whose holder is dead, wait again with one crash more."""
+        ticks = self._ticks()
+        gone = "state = 'running' AND lease < ?"
+        self._release(connection, gone, (ticks,), "the worker froze: its lease ran out")
+        if ticks - self._looked >= POLL:
+            self._looked = ticks
+            for (holder,) in connection.execute("SELECT id FROM holders WHERE id != ?", (self._holder,)).fetchall():
+                if not is_alive(self._folder, holder):
+                    self._release(connection, "state = 'running' AND holder = ?", (holder,), "the worker died")
+                    connection.execute("DELETE FROM holders WHERE id = ?", (holder,))
+
+    def _release(self, connection: Connection, condition: str, values: tuple[Any, ...], reason: str) -> None:
+        rows = connection.execute(f"SELECT id, type FROM tasks WHERE {condition}", values).fetchall()
+        now = self._clock()
+        for row in rows:
+            history = _remember(connection, row["id"], "Crash", reason, now)
+            connection.execute(
+                "UPDATE tasks SET state = 'waiting', crashes = crashes + 1, holder = NULL, reason = ?, history = ? "
+                "WHERE id = ?",
+                (f"crash: {reason}", history, row["id"]),
+            )
+            _count(connection, {f"attempts:{row['type']}:crash": 1})
+        self._news = self._news or bool(rows)
+
+    def _ring(self) -> None:
+        if self._news:
+            self._news = False
+            self._bell.ring()
+
+    async def close(self) -> None:
+        if self._presence is not None:
+
+            def leave(connection: Connection) -> None:
+                connection.execute(
+                    "UPDATE tasks SET state = 'waiting', attempt = attempt - 1, holder = NULL "
+                    "WHERE state = 'running' AND holder = ?",
+                    (self._holder,),
+                )
+                connection.execute("DELETE FROM holders WHERE id = ?", (self._holder,))
+                self._news = True
+
+            await self._db.run(leave)
+            self._presence.leave()
+            self._presence = None
+        await self._db.close()
+        self._bell.close()
+
+    # ------------------------------------------------------------------ for the operator
+
+    async def tasks(self, where: Filter) -> list[Entry]:
+        def work(connection: Connection) -> list[Entry]:
+            condition, values = condition_of(connection, where)
+            limit = where.limit if where.limit is not None else -1
+            rows = connection.execute(
+                f"SELECT * FROM tasks WHERE {condition} ORDER BY seq DESC LIMIT ?",
+                (*values, limit),
+            )
+            return [entry_of(row) for row in rows]
+
+        return await self._db.read(work)
+
+    async def requeue(self, where: Filter) -> int:
+        def work(connection: Connection) -> int:
+            condition, values = condition_of(connection, where)
+            self._news = True
+            return int(
+                connection.execute(
+                    "UPDATE tasks SET state = 'waiting', due = ?, attempt = 0, crashes = 0, finished = NULL "
+                    f"WHERE state = 'failed' AND {condition}",
+                    (self._clock(), *values),
+                ).rowcount
+            )
+
+        return await self._db.run(work)
+
+    async def delete(self, where: Filter) -> int:
+        def work(connection: Connection) -> int:
+            condition, values = condition_of(connection, where)
+            statement = f"DELETE FROM tasks WHERE state != 'running' AND {condition}"
+            return int(connection.execute(statement, values).rowcount)
+
+        return await self._db.run(work)
+
+    async def counts(self) -> Counts:
+        def work(connection: Connection) -> Counts:
+            by_state = {
+                (row["type"], row["state"]): row["n"]
+                for state in ("waiting", "running", "failed")
+                for row in connection.execute(
+                    f"SELECT type, state, count(*) AS n FROM tasks WHERE state = '{state}' GROUP BY type"
+                )
+            }
+            now = self._clock()
+            oldest = min((_first_due(connection, type) for type, state in by_state if state == "waiting"), default=now)
+            counters = {row["name"]: row["value"] for row in connection.execute("SELECT * FROM counters")}
+            return Counts(by_state, max(now - oldest, 0.0), counters, _holders(connection, self._folder))
+
+        return await self._db.read(work)
+
+    async def prune(self, older_than: float) -> int:
+        def work(connection: Connection) -> int:
+            now = self._clock()
+            return int(
+                connection.execute(
+                    "DELETE FROM tasks WHERE seq IN (SELECT seq FROM tasks WHERE state = 'done' AND finished < ? "
+                    "AND (key IS NULL OR finished + window < ?) LIMIT 1000)",
+                    (now - older_than, now),
+                ).rowcount
+            )
+
+        return await self._db.run(work)
+
+
+def _expand(connection: Connection, types: Sequence[str]) -> list[str]:
+    """Globs become the types that wait, found by hops along the index, however long the backlog is."""
+    globs = [name for name in types if set(name) & set("*?[")]
+    names = [name for name in types if name not in globs]
+    if globs:
+        from fnmatch import fnmatchcase
+
+        found = connection.execute(
+            "WITH RECURSIVE hop (type) AS (SELECT min(type) FROM tasks WHERE state = 'waiting' UNION ALL SELECT "
+            "(SELECT min(type) FROM tasks WHERE state = 'waiting' AND type > hop.type) FROM hop "
+            "WHERE hop.type IS NOT NULL) SELECT type FROM hop WHERE type IS NOT NULL"
+        )
+        names += [row[0] for row in found if row[0] not in names and any(fnmatchcase(row[0], glob) for glob in globs)]
+    return names
+
+
+def _first_due(connection: Connection, type: str) -> float:
+    row = connection.execute("SELECT min(due) FROM tasks WHERE state = 'waiting' AND type = ?", (type,)).fetchone()
+    return row[0] if row[0] is not None else float("inf")
+
+
+def _lost(connection: Connection, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Those deliveries that are no longer their holder's."""
+    fences: dict[str, int] = {}
+    for start in range(0, len(deliveries), 500):
+        ids = [d.task.id for d in deliveries[start : start + 500]]
+        marks = ",".join("?" * len(ids))
+        fences.update(
+            (row[0], row[1])
+            for row in connection.execute(
+                f"SELECT id, fence FROM tasks WHERE state = 'running' AND id IN ({marks})", ids
+            )
+        )
+    return [d for d in deliveries if fences.get(d.task.id) != d.fence]
+
+
+def _count(connection: Connection, counters: Mapping[str, float]) -> None:
+    connection.executemany(
+        "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+        counters.items(),
+    )
+
+
+def _remember(connection: Connection, id: str, outcome: str, reason: str, now: float) -> str:
+    """The task's history with one attempt more; the same wait over and over is one line with a count."""
+    row = connection.execute("SELECT attempt, started, holder, history FROM tasks WHERE id = ?", (id,)).fetchone()
+    history = json.loads(row["history"] or "[]")
+    line = {"attempt": row["attempt"], "started": row["started"], "ended": now, "holder": row["holder"]}
+    line |= {"outcome": outcome, "reason": reason}
+    last = history[-1] if history else {}
+    if outcome == "Wait" and (last.get("outcome"), last.get("reason")) == ("Wait", reason):
+        history[-1] = {**line, "started": last["started"], "times": last.get("times", 1) + 1}
+    else:
+        history.append(line)
+    return dump(history[-HISTORY:])
+
+
+def _holders(connection: Connection, folder: Path) -> list[Holder]:
+    rows = connection.execute(
+        "SELECT *, (SELECT count(*) FROM tasks WHERE state = 'running' AND holder = holders.id) AS running FROM holders"
+    )
+    return [Holder(r["id"], r["pid"], r["started"], is_alive(folder, r["id"]), r["running"]) for r in rows]
