@@ -59,7 +59,9 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Refused(f"{question} There is no terminal to ask on.", "Say --yes to do it, or --dry-run to see what it is.")
+        raise Refused(
+            f"{question} There is no terminal to ask on.", "Say --yes to do it, or --dry-run to see what it is."
+        )
     if not typer.confirm(question, err=True):
         raise typer.Exit(1)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from carex.database import Connection, Database, wal_is_safe
 from carex.queue.presence import Bell, Presence, is_alive
@@ -16,6 +17,7 @@ from carex.queue.protocol import Counts, Delivery, Entry, Filter, Holder, Placed
 from carex.queue.rows import condition_of, dump, entry_of, task_of
 from carex.task import BpmnError, Done, Outcome, Retry, Task, Unfinished, Wait
 
+T = TypeVar("T", bound=tuple[Any, ...])
 POLL = 1.0
 """Seconds between looks for dead holders, and for tasks of which no bell told."""
 HISTORY = 50
@@ -88,7 +90,9 @@ class SqliteQueue:
         end = time.monotonic() + wait
         presence = await self._register()
         while True:
-            claimed, next_due = await self._db.run(lambda connection: self._claim(connection, types, limit))
+            claimed, next_due = await _to_its_end(
+                self._db.run(lambda connection: self._claim(connection, types, limit))
+            )
             left = end - time.monotonic()
             if claimed or left <= 0:
                 return claimed
@@ -295,6 +299,17 @@ class SqliteQueue:
             )
 
         return await self._db.run(work)
+
+
+async def _to_its_end(claim: Coroutine[Any, Any, T]) -> T:
+    """Claims that are under way cannot be called off: a cancellation comes too late, and the caller gets what was leased."""
+    running = asyncio.ensure_future(claim)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        if not (await running)[0]:
+            raise
+        return running.result()
 
 
 def _expand(connection: Connection, types: Sequence[str]) -> list[str]:

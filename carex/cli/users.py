@@ -1,0 +1,167 @@
+"""`carex users`: the employees who can be given work."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from carex.cli import output
+from carex.errors import UsageError
+from carex.people.directory import Directory
+from carex.people.sheet import read_sheet
+from carex.people.until import parse_until
+from carex.people.user import User, barrier, parse_id
+
+EMPTY = "No employees yet. Add one: carex users add ID NAME"
+MENU = "1 — все сотрудники\n2 — только доступные\n3 — выход"
+
+command = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@command.callback()
+def users() -> None:
+    """Employees who can be given work."""
+
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The employee's id in the portal.")]
+
+
+@command.command("list")
+def show(
+    ctx: typer.Context,
+    available: Annotated[bool, typer.Option("--available", help="Only those who can be given work now.")] = False,
+    json: Annotated[bool, output.Json] = False,
+) -> None:
+    """Show the employees."""
+    with _directory(ctx) as directory:
+        found = directory.list(True if available else None)
+        if json:
+            output.emit("users", {"users": [{**asdict(user), "available": not user.excluded} for user in found]})
+        else:
+            _table(found, empty="Nobody is available." if available and directory.list() else EMPTY)
+
+
+@command.command()
+def add(ctx: typer.Context, id: Id, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Add an employee, or rename one. Who is excluded stays excluded."""
+    with _directory(ctx) as directory:
+        user = directory.add(parse_id(id), name)
+    output.talk(f"{user.name} ({user.id}) is in the directory{', but still excluded' if user.excluded else ''}.")
+
+
+@command.command()
+def exclude(
+    ctx: typer.Context,
+    id: Id,
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE|DURATION", help="As in 2026-01-31, '2026-01-31 18:00', 2h, 3d.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Shown beside the employee.")] = "",
+) -> None:
+    """Give an employee no work, for good or until a date. Work they have already been chosen for stays theirs."""
+    now = time.time()
+    end = parse_until(until, now) if until is not None else None
+    if end is not None and end <= now:
+        raise UsageError(f"--until {until} is in the past.")
+    with _directory(ctx) as directory:
+        user = directory.exclude(parse_id(id), end, reason)
+    output.talk(f"{user.name} ({user.id}) is {_barrier(user)}.")
+
+
+@command.command()
+def include(ctx: typer.Context, id: Id) -> None:
+    """Give an employee work again."""
+    with _directory(ctx) as directory:
+        user = directory.include(parse_id(id))
+    output.talk(f"{user.name} ({user.id}) is available.")
+
+
+@command.command()
+def remove(
+    ctx: typer.Context,
+    id: Id,
+    dry_run: Annotated[bool, output.DryRun] = False,
+    yes: Annotated[bool, output.Yes] = False,
+) -> None:
+    """Take an employee out of the directory. The decisions for them are kept."""
+    with _directory(ctx) as directory:
+        user = directory.get(parse_id(id))
+        if dry_run:
+            output.talk(f"{user.name} ({user.id}) would be removed.")
+            return
+        output.confirm(f"Remove {user.name} ({user.id})?", yes)
+        directory.remove(user.id)
+    output.talk(f"{user.name} ({user.id}) is removed.")
+
+
+@command.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="CSV with the columns id, name and, if you like, excluded, excluded_until.")
+    ],
+    dry_run: Annotated[bool, output.DryRun] = False,
+) -> None:
+    """Add and change employees as a CSV file says. Nobody is removed."""
+    if dry_run:
+        sheet = read_sheet(file)
+        now = time.time()
+        rows = [
+            (line.id, line.name, barrier(line.excluded or 0, line.excluded_until, now) or "") for line in sheet.lines
+        ]
+        output.table(["ID", "Name", "Excluded"], rows, empty=f"{file} names nobody.")
+        sheet.check("good")
+        return
+    with _directory(ctx) as directory:
+        count = directory.import_csv(file)
+    output.talk(f"{count} employees imported.")
+
+
+@command.command()
+def browse(ctx: typer.Context) -> None:
+    """Look at the employees through a menu."""
+    try:
+        with _directory(ctx) as directory:
+            output.talk(MENU)
+            for line in sys.stdin.buffer:
+                choice = line.strip()
+                if choice == b"3":
+                    break
+                if choice in (b"1", b"2"):
+                    _table(directory.list(True if choice == b"2" else None), empty="Никого нет.")
+                else:
+                    output.talk("Введите 1, 2 или 3.")
+                output.talk(MENU)
+    except KeyboardInterrupt:
+        pass
+    output.talk("До свидания!")
+
+
+@contextmanager
+def _directory(ctx: typer.Context) -> Iterator[Directory]:
+    directory = Directory(ctx.obj.people_file)
+    try:
+        yield directory
+    finally:
+        directory.close()
+
+
+def _table(found: Sequence[User], *, empty: str) -> None:
+    rows = [(user.id, user.name, _available(user), user.assignments, output.when(user.last_assigned)) for user in found]
+    output.table(["ID", "Name", "Available", "Assigned", "Last"], rows, empty=empty)
+
+
+def _available(user: User) -> str:
+    why = _barrier(user)
+    return f"no: {why}{f' ({user.reason})' if user.reason else ''}" if why else "yes"
+
+
+def _barrier(user: User) -> str | None:
+    return barrier(user.excluded, user.excluded_until, time.time())

@@ -1,0 +1,169 @@
+"""`carex worker`: run the handlers of waiting tasks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from carex.cli import Root, output
+
+if TYPE_CHECKING:
+    from carex.settings import Settings
+    from carex.worker import Report
+
+
+def command(
+    ctx: typer.Context,
+    types: Annotated[list[str] | None, typer.Option(help="Only these task types (globs); may be given again.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="How many tasks at a time.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="How many processes; those that die are restarted.")] = None,
+    burst: Annotated[bool, typer.Option("--burst", help="End when nothing is due.")] = False,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve this process's metrics on this port.")] = None,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+    alone: Annotated[bool, typer.Option("--alone", hidden=True)] = False,
+) -> None:
+    """Run the handlers of waiting tasks until told to stop (SIGTERM, Ctrl-C): what runs is finished, or given back."""
+    root: Root = ctx.obj
+    root.flags.update({"worker.concurrency": concurrency, "worker.processes": processes, "metrics.port": metrics_port})
+    if types:
+        root.flags["worker.types"] = [glob for each in types for glob in each.split(",") if glob]
+    settings = root.settings
+    if settings.worker.processes > 1 and not (supervised or alone):
+        raise typer.Exit(_supervise(root, settings, burst))
+    work = _alone if alone else _work
+    work(root, settings, burst, supervised)
+
+
+def _supervise(root: Root, settings: Settings, burst: bool) -> int:
+    from carex import log
+    from carex.supervisor import supervise
+
+    log.setup(root.home, level=settings.log.level, format=settings.log.format, secrets=settings.secrets(), name="worker")
+    signals: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, frame: signals.append(received))
+    flags = ["--burst"] if burst else []
+    children = [*_myself(root), "worker", "--supervised", *flags, *_options(settings)]
+    return supervise(children, settings.worker.processes, signals, settings.worker.grace + 5, once=burst)
+
+
+def _myself(root: Root) -> list[str]:
+    config = ["--config", str(root.config)] if root.config else []
+    return [sys.executable, "-m", "carex", "--home", str(root.home), *config]
+
+
+def _options(settings: Settings) -> list[str]:
+    types = [word for glob in settings.worker.types for word in ("--types", glob)]
+    return ["--processes", "1", "--concurrency", str(settings.worker.concurrency), *types]
+
+
+def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None:
+    import asyncio
+    from contextlib import suppress
+
+    from carex import log
+
+    registry, secrets = _plugins(settings)
+    log.setup(root.home, level=settings.log.level, format=settings.log.format, secrets=secrets, name="worker")
+    if settings.metrics.port is not None and not supervised:
+        from prometheus_client import start_http_server
+
+        start_http_server(settings.metrics.port, "127.0.0.1")
+
+    async def work() -> Report:
+        from carex.people import open_people
+        from carex.queue import open_queue
+        from carex.worker import Worker
+
+        queue = open_queue(settings.queue.url, lease=settings.queue.lease)
+        people = open_people(
+            root.people_file,
+            window=settings.queue.dedupe_window,
+            ledger=settings.people.ledger,
+            retry_delay=settings.people.retry_delay,
+        )
+        alone = [*_myself(root), "worker", "--alone"]
+        worker = Worker(settings, queue, registry, people, alone=alone, burst=burst)
+        loop = asyncio.get_running_loop()
+
+        def stop(number: int, frame: Any) -> None:
+            with suppress(RuntimeError):  # a signal after the end has nothing to stop, and must not kill us either
+                loop.call_soon_threadsafe(worker.stop)
+
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, stop)
+        if supervised:
+            _when_stdin_ends(lambda: loop.call_soon_threadsafe(worker.stop))
+        types = ", ".join(worker.types) or "nothing"
+        output.talk(f"Worker {os.getpid()}: {settings.worker.concurrency} at a time of: {types}. {queue.durability}")
+        try:
+            return await worker.run()
+        finally:
+            await queue.close()
+            await people.close()
+
+    report = asyncio.run(work())
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})  # we are ending: once more cannot help
+    output.talk(
+        f"Worker {os.getpid()} stopped: {report.done} done, {report.failed} failed, "
+        f"{report.set_back} set back, {report.given_back} given back."
+    )
+    if any(thread.is_alive() and not thread.daemon for thread in threading.enumerate()[1:]):
+        sys.stderr.flush()
+        os._exit(0)  # a handler's thread that does not end must not keep a stopped worker alive
+
+
+def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> None:
+    import asyncio
+
+    from carex import log
+    from carex.isolation import serve_alone
+    from carex.people import open_people
+
+    registry, secrets = _plugins(settings)
+    log.setup(root.home, level=settings.log.level, format=settings.log.format, secrets=secrets, name="worker")
+
+    async def serve() -> None:
+        people = open_people(
+            root.people_file,
+            window=settings.queue.dedupe_window,
+            ledger=settings.people.ledger,
+            retry_delay=settings.people.retry_delay,
+        )
+        await serve_alone(settings, registry, people)
+
+    asyncio.run(serve())
+
+
+def _plugins(settings: Settings) -> tuple[Any, frozenset[str]]:
+    """The plugins, the broken ones named; and what must not be logged, now that their settings are known."""
+    from contextlib import suppress
+
+    from carex.errors import ConfigError
+    from carex.registry import load
+
+    registry = load()
+    for broken in registry.broken:
+        output.talk(f"Plugin {broken.name} ({broken.package}) is broken, its tasks wait: {broken.error}")
+    for each in registry.loaded:
+        if each.plugin.settings:
+            with suppress(ConfigError):  # said when the worker opens the plugin
+                settings.plugin(each.plugin.name, each.plugin.settings)
+    return registry, settings.secrets()
+
+
+def _when_stdin_ends(act: Callable[[], Any]) -> None:
+    """Our supervisor holds the other end; when it dies, however suddenly, we stop too."""
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        act()
+
+    threading.Thread(target=watch, name="supervisor's pipe", daemon=True).start()

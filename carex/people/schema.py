@@ -1,0 +1,10 @@
+"""The schema of `people.db`, for whoever opens it."""
+
+from __future__ import annotations
+
+
+def migrations() -> list[str]:
+    """The scripts that make the file what this Carex expects, oldest first."""
+    from importlib.resources import files
+
+    return [files("carex.people").joinpath("schema.sql").read_text(encoding="utf-8")]

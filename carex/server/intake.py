@@ -1,0 +1,131 @@
+"""The doors through which work comes in: every plugin's webhooks, and `POST /tasks/{type}`.
+
+They are plain Starlette routes, because they are the ones that are called often.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from carex.errors import NotFound
+from carex.plugin import BadCall, Handler, Webhook
+from carex.queue import Filter, Placed, Queue
+from carex.registry import Registry
+from carex.server.answers import Problem, reply, within
+from carex.server.decode import read_call, read_json
+from carex.task import Task
+
+if TYPE_CHECKING:
+    from carex.settings import Settings
+
+IDEMPOTENCY_WINDOW = 86400.0
+UNKNOWN = (
+    "Whether the task is stored is unknown. Send the same request again: "
+    "webhooks, and requests with an Idempotency-Key, are stored once."
+)
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+_MOST_FIELDS = 20
+"""How many wrong fields an answer names."""
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Puts what arrives into the queue, and answers once it is stored."""
+
+    settings: Settings
+    queue: Queue
+    registry: Registry
+
+    def routes(self) -> list[Route]:
+        webhooks = [self._webhook(each) for each in self.registry.webhooks.values()]
+        return [*webhooks, Route("/tasks/{type}", self.put, methods=["POST"])]
+
+    def _webhook(self, webhook: Webhook) -> Route:
+        async def called(request: Request) -> Response:
+            call = await read_call(request, self.settings.server.max_body)
+            try:
+                task = webhook.function(call)
+            except BadCall as bad:
+                raise _unfit([{"field": bad.field, "message": str(bad)}]) from None
+            handler = self.registry.handlers.get(task.type)
+            if handler is not None:
+                _check(handler, task.payload)
+            if task.key and not task.window:
+                task = replace(task, window=self.settings.queue.dedupe_window)
+            placed = await self._store(task)
+            return _accepted(placed) if placed.new else _duplicate(placed, "queued")
+
+        return Route(webhook.path, called, methods=["POST"])
+
+    async def put(self, request: Request) -> Response:
+        """Put a task of any type. With an `Idempotency-Key` a repeat is answered with the first one's id."""
+        type = request.path_params["type"]
+        handler = self._handler(type)
+        key = _idempotency_key(request, type)
+        payload = await read_json(request, self.settings.server.max_body)
+        _check(handler, payload)
+        window = IDEMPOTENCY_WINDOW if key else 0.0
+        placed = await self._store(Task(type, payload, key=key, window=window, source="http"))
+        return _accepted(placed) if placed.new else await self._replay(placed, payload)
+
+    def _handler(self, type: str) -> Handler:
+        try:
+            return self.registry.handler(type)
+        except NotFound as error:
+            hint = error.hint
+            if self.registry.broken:
+                hint = f"{hint} Not loaded, because broken: {', '.join(each.name for each in self.registry.broken)}."
+            raise NotFound(error.message, hint) from None
+
+    async def _store(self, task: Task) -> Placed:
+        with within(self.settings.server.accept_timeout, UNKNOWN):
+            return (await self.queue.put([task]))[0]
+
+    async def _replay(self, placed: Placed, payload: dict[str, Any]) -> Response:
+        with within(self.settings.server.accept_timeout, UNKNOWN):
+            first = next(iter(await self.queue.tasks(Filter(ids=[placed.id]))), None)
+        if first is not None and _canonical(first.task.payload) != _canonical(payload):
+            message = f"This Idempotency-Key was used with another payload, for task {placed.id}."
+            raise Problem(422, "idempotency_key_reused", message, "Use a new key for each piece of work.")
+        state = first.state if first is not None else "done"
+        return _duplicate(placed, "queued" if state == "waiting" else state, {"Idempotent-Replayed": "true"})
+
+
+def _accepted(placed: Placed) -> Response:
+    return reply(202, {"status": "queued", "task_id": placed.id})
+
+
+def _duplicate(placed: Placed, status: str, headers: dict[str, str] | None = None) -> Response:
+    return reply(200, {"status": status, "task_id": placed.id, "duplicate": True}, headers)
+
+
+def _check(handler: Handler, payload: Any) -> None:
+    problems = handler.problems(payload)
+    if problems:
+        raise _unfit(problems, f"`carex handlers show {handler.type}` says what it takes.")
+
+
+def _unfit(problems: list[dict[str, str]], hint: str | None = None) -> Problem:
+    named = ", ".join(f"{each['field']}: {each['message']}" for each in problems[:_MOST_FIELDS])
+    return Problem(422, "bad_field", named, hint, fields=problems[:_MOST_FIELDS])
+
+
+def _idempotency_key(request: Request, type: str) -> str | None:
+    value = request.headers.get("idempotency-key")
+    if value is None:
+        return None
+    if not _IDEMPOTENCY_KEY.fullmatch(value):
+        fields = [{"field": "Idempotency-Key", "message": "must be 1 to 255 printable ASCII characters"}]
+        raise Problem(422, "bad_field", "Idempotency-Key must be 1 to 255 printable ASCII characters.", fields=fields)
+    return f"idem:{type}:{value}"
+
+
+def _canonical(payload: Any) -> str:
+    return json.dumps(payload, sort_keys=True)

@@ -1,0 +1,277 @@
+"""Settings: what can be set, and the one function that reads it all.
+
+A flag wins over the environment, that over `.env`, that over `carex.toml`, that over the default. Lengths of time
+are in seconds. `carex.toml` in the sources explains every setting; `carex config show --origin` says where each
+one came from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from carex.errors import ConfigError
+from carex.masking import HIDDEN, SHORTEST, mask, mask_secret, secrets_in
+from carex.settings_sources import PLUGINS, Given, Sources, env_name, gather, kept_name
+
+M = TypeVar("M", bound=BaseModel)
+Level = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
+
+
+def _not_empty(token: SecretStr) -> SecretStr:
+    if not token.get_secret_value():
+        raise ValueError("must not be empty; leave it out if there is none")
+    return token
+
+
+Token = Annotated[SecretStr, AfterValidator(_not_empty)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class QueueSettings(Section):
+    url: str = Field("sqlite", repr=False, json_schema_extra={"env": "REDIS_URL"})
+    dedupe_window: float = Field(300.0, ge=0)
+    keep_done: float = Field(86400.0, ge=0)
+    lease: float = Field(30.0, gt=0)
+
+
+class WorkerSettings(Section):
+    concurrency: int = Field(100, ge=1)
+    processes: int = Field(1, ge=1)
+    types: tuple[str, ...] = ("*",)
+    grace: float = Field(25.0, ge=0)
+    backoff_base: float = Field(1.0, gt=0)
+    backoff_max: float = Field(300.0, gt=0)
+
+
+class ServerSettings(Section):
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    intake_token: Token | None = None
+    admin_token: Token | None = None
+    open_intake: bool = False
+    max_body: int = Field(1048576, ge=1)
+    accept_timeout: float = Field(2.0, gt=0)
+
+
+class PeopleSettings(Section):
+    ledger: bool = True
+    retry_delay: float = Field(30.0, gt=0)
+
+
+class LogSettings(Section):
+    level: Annotated[Level, BeforeValidator(lambda v: v.upper() if isinstance(v, str) else v)] = Field(
+        "INFO", json_schema_extra={"env": "LOG_LEVEL"}
+    )
+    format: Literal["text", "json"] = "text"
+
+
+class MetricsSettings(Section):
+    prefix: str = Field("company", pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")
+    port: int | None = Field(None, ge=0, le=65535)
+
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "queue": QueueSettings,
+    "worker": WorkerSettings,
+    "server": ServerSettings,
+    "people": PeopleSettings,
+    "log": LogSettings,
+    "metrics": MetricsSettings,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting as it may be shown: secrets are hidden in `value`. `origin` is `default` or a place."""
+
+    key: str
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, repr=False)
+class Settings:
+    """Every setting of this process, checked. Plugins' tables are checked by `plugin`, when the plugin loads."""
+
+    home: Path
+    queue: QueueSettings
+    worker: WorkerSettings
+    server: ServerSettings
+    people: PeopleSettings
+    log: LogSettings
+    metrics: MetricsSettings
+    sources: Sources
+    _plugins: dict[str, BaseModel] = field(default_factory=dict)
+
+    def plugin(self, name: str, model: type[M]) -> M:
+        """The table `[plugins.NAME]`, checked by the plugin's model. Raises ConfigError naming every wrong key."""
+        checked, problems = _plugin(name, model, self.sources)
+        if checked is None or problems:
+            raise ConfigError("\n".join(problems))
+        self._plugins[name] = checked
+        return checked
+
+    def rows(self) -> list[Row]:
+        """All settings, and those of the plugins that were checked so far. Of other plugins' tables only the keys."""
+        found = [row for name in SECTIONS for row in _rows(name, getattr(self, name), self.sources)]
+        for name in sorted({*self._plugins, *self.plugin_tables()}):
+            table = f"{PLUGINS}{name}"
+            if name in self._plugins:
+                found += _rows(table, self._plugins[name], self.sources)
+            else:
+                keys = [f"{table}.{key}" for key in self.plugin_tables()[name]]
+                found += [Row(key, HIDDEN, self.sources.place(key)) for key in keys]
+        return found
+
+    def plugin_tables(self) -> Mapping[str, Mapping[str, Any]]:
+        """The tables under `[plugins]` in `carex.toml`, unchecked."""
+        return {name: _mapping(table) for name, table in _mapping(self.sources.tables.get("plugins")).items()}
+
+    def secrets(self) -> frozenset[str]:
+        """What must never be written anywhere: every secret setting, those of the plugins checked so far, and every
+        password and webhook secret in any URL of the environment, `.env` and `carex.toml`."""
+        models = [*(getattr(self, name) for name in SECTIONS), *self._plugins.values()]
+        whole = {secret for model in models for secret in _secret_fields(model)}
+        inside = {secret for text in [*self.sources.texts(), *whole] for secret in secrets_in(text)}
+        return frozenset(secret for secret in whole | inside if len(secret) >= SHORTEST)
+
+
+def load(
+    home: Path, config: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Read and check every setting. `flags` are keyed `server.port`; None means that the flag was not given.
+
+    Raises ConfigError with one line for each thing that is wrong, naming file and line or variable, never a secret.
+    """
+    home = home.absolute()
+    sources = gather(home, config, flags, os.environ if environ is None else environ)
+    sections, wrong = _sections(sources)
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    if sections["queue"].url == "sqlite":
+        sections["queue"] = sections["queue"].model_copy(update={"url": f"sqlite://{home / 'data' / 'queue.db'}"})
+    return Settings(home=home, sources=sources, **sections)
+
+
+def problems(
+    home: Path,
+    config: Path | None,
+    models: Mapping[str, type[BaseModel] | None],
+    environ: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Everything that is wrong with any setting. `models` are the plugins' by name, None for one that cannot be checked."""
+    try:
+        sources = gather(home.absolute(), config, {}, os.environ if environ is None else environ)
+    except ConfigError as error:
+        return [error.message]
+    found = _sections(sources)[1]
+    for name, model in models.items():
+        found += _plugin(name, model, sources)[1] if model else []
+    strangers = [name for name in _mapping(sources.tables.get("plugins")) if name not in models]
+    return found + [f"{sources.place(f'{PLUGINS}{name}')}: no plugin {name} is installed." for name in strangers]
+
+
+def _sections(sources: Sources) -> tuple[dict[str, Any], list[str]]:
+    """Carex's own tables, and what is wrong with them or stands beside them."""
+    wrong = sources.unknown_keys("", [*SECTIONS, "plugins"])
+    keys = [f"{name}.{key}" for name, model in SECTIONS.items() for key in model.model_fields]
+    wrong += sources.unknown_variables(keys, "CAREX_", besides=env_name(PLUGINS))
+    plugins = sources.tables.get("plugins", {})
+    for key, table in {
+        "plugins": plugins,
+        **{f"{PLUGINS}{name}": each for name, each in _mapping(plugins).items()},
+    }.items():
+        if not isinstance(table, Mapping):
+            wrong.append(f"{sources.place(key)}: {key} must be a table: [{key}].")
+    sections = {}
+    for name, model in SECTIONS.items():
+        sections[name], more = _check(name, model, sources)
+        wrong += more
+    return sections, wrong
+
+
+def _plugin(name: str, model: type[M], sources: Sources) -> tuple[M | None, list[str]]:
+    table = f"{PLUGINS}{name}"
+    checked, wrong = _check(table, model, sources)
+    keys = [f"{table}.{key}" for key in model.model_fields]
+    return checked, wrong + sources.unknown_variables(keys, f"{env_name(table)}__")
+
+
+def _check(table: str, model: type[M], sources: Sources) -> tuple[M | None, list[str]]:
+    """One table's settings, or what is wrong with them."""
+    problems = sources.unknown_keys(table, model.model_fields)
+    given: dict[str, Given] = {}
+    for name, info in model.model_fields.items():
+        try:
+            found = sources.find(f"{table}.{name}", info)
+        except ConfigError as error:
+            problems.append(error.message)
+            continue
+        if found is not None:
+            given[name] = found
+    try:
+        return model.model_validate({name: each.value for name, each in given.items()}), problems
+    except ValidationError as error:
+        return None, problems + list(_explain(error, table, model, given))
+
+
+def _explain(error: ValidationError, table: str, model: type[BaseModel], given: Mapping[str, Given]) -> Iterator[str]:
+    for each in error.errors(include_url=False, include_input=False, include_context=False):
+        name = str(each["loc"][0]) if each["loc"] else ""
+        key = ".".join([table, *map(str, each["loc"])])
+        if each["type"] == "missing" and name in model.model_fields and name not in given:
+            variable = kept_name(model.model_fields[name]) or env_name(key)
+            yield f"{key} is not set. Set {variable} in the environment or in .env, or {name} under [{table}]."
+            continue
+        reason = each["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+        if name in given:
+            value = str(given[name].value)
+            reason = reason.replace(value, HIDDEN) if len(value) >= SHORTEST else reason
+            yield f"{given[name].origin}: {key}: {reason}."
+        else:
+            yield f"{key}: {reason}."
+
+
+def _rows(table: str, model: BaseModel, sources: Sources) -> list[Row]:
+    found = []
+    for name, info in type(model).model_fields.items():
+        key = f"{table}.{name}"
+        given = sources.find(key, info)
+        found.append(Row(key, _shown(getattr(model, name)), given.origin if given else "default"))
+    return found
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return mask_secret(value.get_secret_value())
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_shown(each) for each in value]
+    if isinstance(value, BaseModel):
+        return {name: _shown(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, dict):
+        return {name: _shown(each) for name, each in value.items()}
+    return value
+
+
+def _secret_fields(model: BaseModel) -> Iterator[str]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+        elif isinstance(value, BaseModel):
+            yield from _secret_fields(value)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

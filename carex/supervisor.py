@@ -1,0 +1,79 @@
+"""Keeps processes alive: restarts a child that dies, passes signals on, and takes them all along when it ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+
+from loguru import logger
+
+CALM = 10.0
+"""A child that lived this many seconds was well: its next death is followed by an immediate restart."""
+LONGEST_PAUSE = 30.0
+
+
+class Child:
+    """One process that is started again when it dies, at growing intervals if it dies at once."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._failures = 0
+        self._again_at = 0.0
+        self._start()
+
+    def _start(self) -> None:
+        # It holds the reading end of a pipe and stops when we, the writing end, are gone, however suddenly.
+        self.process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603 - our own command
+        self._started = time.monotonic()
+        self._down = False
+
+    def tend(self) -> None:
+        """Look after it: notice a death, and restart it when the pause is over."""
+        now = time.monotonic()
+        code = self.process.poll()
+        if code is None:
+            return
+        if not self._down:
+            self._down = True
+            self._failures = 0 if now - self._started > CALM else self._failures + 1
+            pause = min(LONGEST_PAUSE, 0.1 * 2**self._failures) if self._failures else 0.0
+            self._again_at = now + pause
+            logger.error("Process {} died ({}); restarting in {:.1f} s", self.process.pid, _manner(code), pause)
+        if now >= self._again_at:
+            self._start()
+
+    def stop(self, number: int) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+
+def supervise(command: Sequence[str], processes: int, signals: list[int], grace: float, *, once: bool = False) -> int:
+    """Run so many copies of a command until `signals`, which the caller's signal handlers fill, is not empty.
+
+    The first signal is passed on as SIGTERM, and so is a second; after `grace` seconds the children are killed.
+    With `once` a child that ends well is not started again, and all of them having done so is the end.
+    Returns the worst exit code.
+    """
+    children = [Child(command) for _ in range(processes)]
+    while not signals:
+        for child in children:
+            if not (once and child.process.poll() == 0):
+                child.tend()
+        if once and all(child.process.poll() == 0 for child in children):
+            return 0
+        time.sleep(0.05)
+    end, passed = time.monotonic() + grace, 0
+    while any(child.process.poll() is None for child in children):
+        late = time.monotonic() > end
+        if len(signals) > passed or late:
+            passed = len(signals)
+            for child in children:
+                child.stop(signal.SIGKILL if late else signal.SIGTERM)
+        time.sleep(0.05)
+    return max(abs(child.process.returncode) for child in children)
+
+
+def _manner(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {-code}"

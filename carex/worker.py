@@ -1,0 +1,329 @@
+"""The worker: claims tasks, has them run, and settles how they ended.
+
+The life of a task that does not go smoothly, told once:
+
+A claim leases it and counts the attempt, so that even an attempt that kills us has been counted. While it runs, the
+lease is prolonged here, out of reach of the handler. A `Retry` makes it wait, each time up to twice as long as before
+(with full jitter, so that a thousand failures do not come back as one storm), and after the handler's last attempt it
+is failed. A `Wait` costs nothing and may go on for days; its reason is shown. If our process dies, another one finds
+our lock released and takes its tasks at once, each with one crash on its account; with two crashes it runs alone
+(see `isolation`). If our process is frozen and comes back, its results carry an old fence and are refused. If a handler
+holds its event loop for longer than it may, that loop is given up: the culprit has spent an attempt, its neighbours have
+not. And if the storage does not answer, finished work is kept here and settled when it does; nothing new is taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+from loguru import logger
+
+from carex import log, metrics
+from carex.errors import CarexError, Unreachable
+from carex.executor import Executor, Result, say_refused
+from carex.isolation import SUSPECT, Cell
+from carex.people import People
+from carex.queue import Delivery, Queue
+from carex.registry import Registry
+from carex.settings import Settings
+from carex.task import BpmnError, Done, Fail, Outcome, Retry, Unfinished, Wait
+
+T = TypeVar("T")
+CLAIM_WAIT = 5.0
+WATCH = 0.5
+PRUNE_EVERY = 10.0
+LAST_SETTLE = 10.0
+"""Seconds that a stopping worker tries to settle what is finished; what it cannot settle runs again elsewhere."""
+
+
+@dataclass
+class Report:
+    """What a worker did from its start to its end."""
+
+    done: int = 0
+    failed: int = 0
+    set_back: int = 0
+    """Attempts that ended in a retry or a wait."""
+    given_back: int = 0
+    """Tasks that were running when it stopped and went back to the queue."""
+
+
+class Worker:
+    """One process's worker. `stop()` drains it; a second `stop()` gives back at once what still runs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Queue,
+        registry: Registry,
+        people: People,
+        *,
+        alone: Sequence[str],
+        burst: bool = False,
+    ) -> None:
+        """`alone` is the command that serves suspects in a process of their own."""
+        self._settings = settings
+        self._queue = queue
+        self._registry = registry
+        self._people = people
+        globs = settings.worker.types
+        self.types = [type for type in registry.handlers if any(fnmatchcase(type, glob) for glob in globs)]
+        """The task types that it claims, but for those of plugins that cannot be set up."""
+        self._concurrency = settings.worker.concurrency
+        self._burst = burst
+        self._held: dict[str, Delivery] = {}  # leased by us and not settled yet
+        self._running = 0
+        self._finished: list[Result] = []
+        self._counters: dict[str, float] = {}
+        self._stops = 0
+        self._stopping = asyncio.Event()
+        self._closing = False
+        self._wake = asyncio.Event()
+        self._settle_now = asyncio.Event()
+        self._cell = Cell(alone, registry, self._ended)
+        self.report = Report()
+
+    def stop(self) -> None:
+        self._stops += 1
+        self._stopping.set()
+        self._wake.set()
+
+    async def run(self) -> Report:
+        """Work until stopped, or with `burst` until nothing is due."""
+        self._executor = await self._start_executor()
+        say_refused(self._executor)
+        working = asyncio.create_task(self._work())
+        settling = asyncio.create_task(self._settle())
+        keeping = asyncio.create_task(self._keep())
+        ended, _ = await asyncio.wait({working, settling, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        keeping.cancel()
+        for each in ended:
+            each.result()  # an error in any of them is the end of the worker, not of its leases: those go back
+        await self._cell.stop()
+        await self._executor.stop()
+        self._collect()
+        self._closing = True
+        self._settle_now.set()
+        await asyncio.wait({settling}, timeout=LAST_SETTLE)
+        settling.cancel()
+        return self.report
+
+    async def _work(self) -> None:
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            await self._claim(stopped)
+        finally:
+            stopped.cancel()
+        await self._drain()
+
+    async def _start_executor(self) -> Executor:
+        executor = Executor(self._settings, self._registry, self._people, self._concurrency, self._collect)
+        await executor.start()
+        return executor
+
+    # ------------------------------------------------------------------ claim
+
+    async def _claim(self, stopped: asyncio.Task[bool]) -> None:
+        types = [type for type in self.types if self._registry.handlers[type].plugin.name not in self._executor.refused]
+        if not types:
+            logger.warning("There is no handler for {}: nothing to do.", ", ".join(self._settings.worker.types))
+        while not self._stops:
+            free = min(self._concurrency - self._running, 2 * self._concurrency - len(self._held))
+            if free <= 0:
+                await self._woken()
+                continue
+            claiming = asyncio.create_task(
+                _patiently(
+                    "claim tasks", lambda n=free: self._queue.claim(types, n, 0.0 if self._burst else CLAIM_WAIT)
+                )
+            )
+            await asyncio.wait({claiming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            claimed = await _called_off(claiming)
+            if claimed:
+                self._begin(claimed)
+            elif self._burst and not self._held:
+                return
+
+    def _begin(self, claimed: list[Delivery]) -> None:
+        self._held.update((delivery.task.id, delivery) for delivery in claimed)
+        self._running += len(claimed)
+        suspects = [delivery for delivery in claimed if delivery.crashes >= SUSPECT]
+        if suspects:
+            claimed = [delivery for delivery in claimed if delivery.crashes < SUSPECT]
+            for delivery in suspects:
+                if self._cell.free:
+                    self._cell.submit(delivery)
+                else:
+                    self._ended(Result(delivery, Wait("it waits to be run alone", delay=1 + random.random()), 0.0))  # noqa: S311
+        if claimed:
+            self._executor.submit(claimed)
+
+    async def _woken(self) -> None:
+        await self._wake.wait()
+        self._wake.clear()
+
+    # ------------------------------------------------------------------ settle
+
+    def _collect(self) -> None:
+        for result in self._executor.take():
+            self._ended(result)
+
+    def _ended(self, result: Result) -> None:
+        self._running -= 1
+        self._finished.append(result)
+        self._settle_now.set()
+        self._wake.set()
+
+    async def _settle(self) -> None:
+        while self._finished or not self._closing:
+            await self._settle_now.wait()
+            self._settle_now.clear()
+            results, self._finished = self._finished, []
+            if not results:
+                continue
+            outcomes = [(result.delivery, self._verdict(result)) for result in results]
+            self._account(results, outcomes)
+            counters = {**self._counters, **self._executor.counters()}
+            self._counters = {}
+            lost = await _patiently("settle tasks", lambda o=outcomes, c=counters: self._queue.settle(o, c))
+            for delivery, _ in outcomes:
+                del self._held[delivery.task.id]
+            for delivery in lost:
+                logger.bind(task_id=delivery.task.id).warning(
+                    "Result refused: the lease was lost, somebody else has the task."
+                )
+            self._wake.set()
+
+    def _verdict(self, result: Result) -> Outcome:
+        """The outcome with what the worker decides: how long to back off, and when there have been attempts enough."""
+        outcome, attempt = result.outcome, result.delivery.task.attempt
+        if isinstance(outcome, Unfinished):
+            outcome.reason = log.redact(outcome.reason)
+        if isinstance(outcome, Retry):
+            attempts = self._registry.handlers[result.delivery.task.type].attempts
+            if attempt >= attempts:
+                return Fail(f"{outcome.reason} (attempt {attempt} of {attempts})")
+            if outcome.delay is None:
+                worker = self._settings.worker
+                return Retry(outcome.reason, backoff(attempt, worker.backoff_base, worker.backoff_max))
+        return outcome
+
+    def _account(self, results: list[Result], outcomes: list[tuple[Delivery, Outcome]]) -> None:
+        """Count and log; a line a task, but one write for all that went well."""
+        quiet, counters = [], self._counters
+        for result, (delivery, outcome) in zip(results, outcomes, strict=True):
+            task = delivery.task
+            kind = KINDS[type(outcome)]
+            name = f"attempts:{task.type}:{kind}"
+            counters[name] = counters.get(name, 0) + 1
+            metrics.observe(counters, result.seconds)
+            line = f"{task.type} {kind} in {result.seconds:.3f} s | task_id={task.id} attempt={task.attempt}"
+            if isinstance(outcome, Done):
+                self.report.done += 1
+                quiet.append(line)
+            elif isinstance(outcome, (Retry, Wait)):
+                self.report.set_back += 1
+                level = "INFO" if isinstance(outcome, Wait) else "WARNING"
+                log.lines(level, __name__, [f"{line} next_in={outcome.delay or 0:.1f}s: {outcome.reason}"])
+            else:
+                self.report.failed += 1
+                log.lines("ERROR", __name__, [f"{line}: {outcome}"])
+        log.lines("DEBUG", __name__, quiet)
+
+    # ------------------------------------------------------------------ keep
+
+    async def _keep(self) -> None:
+        """Prolong leases, watch for a blocked loop, prune."""
+        loop = asyncio.get_running_loop()
+        extend_at, prune_at = loop.time() + self._settings.queue.lease / 3, loop.time() + PRUNE_EVERY
+        while True:
+            await asyncio.sleep(WATCH)
+            try:
+                await self._watch()
+                if loop.time() >= extend_at:
+                    extend_at = loop.time() + self._settings.queue.lease / 3
+                    await self._queue.extend(list(self._held.values()))
+                if loop.time() >= prune_at:
+                    prune_at = loop.time() + PRUNE_EVERY
+                    while await self._queue.prune(self._settings.queue.keep_done):
+                        await asyncio.sleep(0.05)
+            except Unreachable as error:
+                logger.warning("Storage does not answer: {}", error.message)
+
+    async def _watch(self) -> None:
+        """Replace the handlers' loop when one of them has held it for longer than it may run."""
+        seconds, culprit, stack = self._executor.blocked()
+        if culprit is None or seconds < self._registry.handlers[culprit.task.type].timeout:
+            return
+        logger.bind(task_id=culprit.task.id).error(
+            "{} has blocked its event loop for {:.0f} s and is given up; use await, or a plain `def` handler.\n{}",
+            culprit.task.type,
+            seconds,
+            stack,
+        )
+        given_up, self._executor = self._executor, await self._start_executor()
+        left = given_up.abandon()
+        for result in given_up.take():
+            self._ended(result)
+        for delivery in left:
+            outcome: Outcome = Wait(f"{culprit.task.type} {culprit.task.id} blocked the worker", delay=0)
+            if delivery is culprit:
+                outcome = Retry(f"blocked the event loop for {seconds:.0f} s")
+            self._ended(Result(delivery, outcome, seconds))
+
+    # ------------------------------------------------------------------ stop
+
+    async def _drain(self) -> None:
+        """Let what runs finish, for as long as the grace period or until told a second time."""
+        end = asyncio.get_running_loop().time() + self._settings.worker.grace
+        while self._running and self._stops < 2:
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                break
+            try:
+                await asyncio.wait_for(self._woken(), left)
+            except asyncio.TimeoutError:
+                break
+        self.report.given_back = self._running
+
+
+KINDS: dict[type, str] = {Done: "done", Retry: "retry", Wait: "wait", Fail: "fail", BpmnError: "bpmn_error"}
+
+
+def backoff(attempt: int, base: float, longest: float) -> float:
+    """Seconds to wait after this attempt: anything up to base, twice that, four times … (full jitter)."""
+    return random.uniform(0, min(longest, base * 2 ** (attempt - 1)))  # noqa: S311 - no secret hangs on it
+
+
+async def _called_off(claiming: asyncio.Task[list[Delivery]]) -> list[Delivery]:
+    """What a claim brought; if it still waits, because we were told to stop, it ends now."""
+    if not claiming.done():
+        claiming.cancel()
+    try:
+        return await claiming
+    except asyncio.CancelledError:
+        return []
+
+
+async def _patiently(what: str, act: Callable[[], Awaitable[T]]) -> T:
+    """Do it, however often the storage fails to answer; say so once, and when it is over."""
+    pause = 0.1
+    while True:
+        try:
+            result = await act()
+        except Unreachable as error:
+            if pause == 0.1:
+                logger.error("Cannot {}: {} Trying on.", what, error.message)
+            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret hangs on it
+            pause = min(pause * 2, 5.0)
+        except CarexError:
+            raise
+        else:
+            if pause > 0.1:
+                logger.info("Storage answers again.")
+            return result

@@ -1,0 +1,29 @@
+"""Bitrix24: gives deals to employees, and takes the calls of the portal's robots."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from carex import Plugin
+from carex_bitrix24.settings import Settings
+
+if TYPE_CHECKING:
+    from carex_bitrix24.client import Portal
+
+
+@asynccontextmanager
+async def open_portal(settings: Settings) -> AsyncIterator[Portal]:
+    """The portal that the settings name. Nothing is sent until the first call."""
+    from carex_bitrix24.client import Portal  # brings the network libraries, which only a worker needs
+
+    async with Portal(settings) as portal:
+        yield portal
+
+
+plugin = Plugin("bitrix24", settings=Settings, client=open_portal)
+
+from carex_bitrix24 import assign, webhooks  # noqa: E402, F401 - they register themselves with the plugin
+
+__all__ = ["Settings", "open_portal", "plugin"]

@@ -1,0 +1,61 @@
+"""Telling people: a comment in a timeline (twice means two), a notification (a tag makes it one)."""
+
+import json
+
+from carex_bitrix24.simulator import fields
+from carex_bitrix24.simulator.call import Call, Method, Refusal, Reply, whole
+from carex_bitrix24.simulator.messages import Comment, Notification
+
+LONGEST_ATTACH = 60_000
+_TYPES = {"lead": fields.LEAD, "deal": fields.DEAL, "contact": fields.CONTACT, "company": fields.COMPANY}
+_PEOPLE = 0
+
+
+def comment(call: Call) -> Reply:
+    """crm.timeline.comment.add: takes its parameters only under the lower-case name "fields"."""
+    given = call.needed_map("fields")
+    owner = str(given.get("ENTITY_TYPE", "")).lower()
+    type_id = _TYPES.get(owner) or whole(owner.removeprefix("dynamic_")) or 0
+    item_id = whole(given.get("ENTITY_ID")) or 0
+    text = str(given.get("COMMENT") or "")
+    if not text.strip():
+        raise Refusal("INVALID_ARG_VALUE", "Empty comment message")
+    portal = call.portal
+    if not fields.is_known_type(type_id) or portal.find(type_id, item_id) is None:
+        raise Refusal("OWNER_NOT_FOUND", "The owner of the comment was not found")
+    if (type_id, item_id) in portal.denied:
+        raise Refusal("ACCESS_DENIED", "Access denied")
+    number = portal.next_number()
+    portal.comments.append(Comment(number, type_id, item_id, text))
+    portal.record(type_id, item_id, "timelineComment", None, text, call.method, call.request_no)
+    return Reply(number)
+
+
+def notification(call: Call) -> Reply:
+    """im.notify.system.add: false if there is nobody of this id. A webhook's TAG counts only with a CLIENT_ID."""
+    user_id = whole(call.given("USER_ID"))
+    text = str(call.given("MESSAGE") or "")
+    if not user_id:
+        raise Refusal("USER_ID_EMPTY", "User ID can't be empty")
+    if not text:
+        raise Refusal("MESSAGE_EMPTY", "Message can't be empty")
+    attach = call.given("ATTACH", "")
+    if len(attach if isinstance(attach, str) else json.dumps(attach)) > LONGEST_ATTACH:
+        raise Refusal("ATTACH_OVERSIZE", "You have exceeded the maximum allowable size of attach")
+    portal = call.portal
+    person = portal.employees.get(user_id)
+    if person is None or not person.active:
+        return Reply(False)
+    tag = str(call.given("TAG") or "") if call.given("CLIENT_ID") else ""
+    for old in [old for old in portal.notifications.values() if tag and (old.user_id, old.tag) == (user_id, tag)]:
+        del portal.notifications[old.id]
+    number = portal.next_number()
+    portal.notifications[number] = Notification(number, user_id, text, tag)
+    portal.record(_PEOPLE, user_id, "notification", None, text, call.method, call.request_no)
+    return Reply(number)
+
+
+METHODS = {
+    "crm.timeline.comment.add": Method(comment, frozenset({"crm"})),
+    "im.notify.system.add": Method(notification, frozenset({"im"})),
+}

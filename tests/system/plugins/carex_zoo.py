@@ -1,0 +1,100 @@
+"""Handlers of every temperament. Each writes a line to the file in its payload when it starts: its trace."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from carex import Context, Fail, Plugin, Retry, Wait
+
+plugin = Plugin("zoo")
+
+
+@dataclass
+class Animal:
+    trace: str = ""
+    n: int = 0
+    seconds: float = 0.0
+
+    def leave_trace(self, ctx: Context) -> None:
+        if self.trace:
+            with Path(self.trace).open("a") as file:
+                file.write(f"{self.n} {ctx.task.attempt} {os.getpid()} {time.time()}\n")
+
+
+@plugin.handler("zoo_tame")
+async def tame(animal: Animal, ctx: Context) -> dict[str, int]:
+    """Does as it is told."""
+    animal.leave_trace(ctx)
+    await asyncio.sleep(animal.seconds)
+    return {"n": animal.n}
+
+
+@plugin.handler("zoo_sync")
+def sync(animal: Animal, ctx: Context) -> int:
+    animal.leave_trace(ctx)
+    time.sleep(animal.seconds)
+    return animal.n
+
+
+@plugin.handler("zoo_raising", attempts=2)
+async def raising(animal: Animal, ctx: Context) -> None:
+    animal.leave_trace(ctx)
+    raise RuntimeError("it bites")
+
+
+@plugin.handler("zoo_exiting", attempts=1)
+async def exiting(animal: Animal, ctx: Context) -> None:
+    raise SystemExit(3)
+
+
+@plugin.handler("zoo_retrying", attempts=3)
+async def retrying(animal: Animal, ctx: Context) -> str:
+    animal.leave_trace(ctx)
+    if ctx.task.attempt < 3:
+        raise Retry("not yet", delay=0.05)
+    return "at last"
+
+
+@plugin.handler("zoo_waiting")
+async def waiting(animal: Animal, ctx: Context) -> None:
+    raise Wait("the zoo is closed", delay=60)
+
+
+@plugin.handler("zoo_failing")
+async def failing(animal: Animal, ctx: Context) -> None:
+    raise Fail("never again")
+
+
+@plugin.handler("zoo_hanging", attempts=1, timeout=0.3)
+async def hanging(animal: Animal, ctx: Context) -> None:
+    animal.leave_trace(ctx)
+    await asyncio.sleep(3600)
+
+
+@plugin.handler("zoo_sync_hanging", attempts=1, timeout=0.3)
+def sync_hanging(animal: Animal, ctx: Context) -> None:
+    time.sleep(3600)
+
+
+@plugin.handler("zoo_blocking", attempts=1, timeout=1.0)
+async def blocking(animal: Animal, ctx: Context) -> None:
+    animal.leave_trace(ctx)
+    time.sleep(20)
+
+
+@plugin.handler("zoo_poison", attempts=20)
+async def poison(animal: Animal, ctx: Context) -> None:
+    """Takes its process with it."""
+    animal.leave_trace(ctx)
+    await asyncio.sleep(animal.seconds)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@plugin.handler("zoo_unspeakable")
+async def unspeakable(animal: Animal, ctx: Context) -> object:
+    return object()

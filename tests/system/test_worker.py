@@ -1,0 +1,208 @@
+"""The worker under everything that handlers, signals and murderers do to it. Real processes, real signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from carex.task import Task
+
+if TYPE_CHECKING:
+    from conftest import Installation
+
+
+def animal(kind: str, trace: Path | None = None, **payload: Any) -> Task:
+    return Task(f"zoo_{kind}", {"trace": str(trace or ""), **payload})
+
+
+def traces(trace: Path) -> list[list[str]]:
+    """Each start of a handler: its number, attempt, process and time."""
+    return [line.split() for line in trace.read_text().splitlines()] if trace.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "reason", "attempts"),
+    [
+        ("tame", "done", "", 1),
+        ("sync", "done", "", 1),
+        ("failing", "failed", "never again", 1),
+        ("waiting", "waiting", "the zoo is closed", 0),
+        ("exiting", "failed", "SystemExit: 3 (attempt 1 of 1)", 1),
+        ("hanging", "failed", "timed out after 0.3 s (attempt 1 of 1)", 1),
+        ("sync_hanging", "failed", "timed out after 0.3 s (attempt 1 of 1)", 1),
+        ("unspeakable", "failed", "cannot be stored as JSON", 1),
+    ],
+)
+def test_how_a_handler_ends_decides_what_becomes_of_its_task(
+    installation: Installation, kind: str, state: str, reason: str, attempts: int
+) -> None:
+    task = animal(kind)
+    installation.put(task)
+    assert installation.run("worker", "--burst").returncode == 0
+    entry = installation.entry(task)
+    assert (entry.state, entry.task.attempt) == (state, attempts)
+    assert reason in entry.reason
+
+
+def test_a_payload_that_does_not_fit_fails_at_once_and_names_the_field(installation: Installation) -> None:
+    task = Task("zoo_tame", {"n": "many"})
+    installation.put(task)
+    installation.run("worker", "--burst")
+    assert installation.entry(task).reason.startswith("n: ")
+
+
+def test_a_retried_task_runs_again_after_its_delay(installation: Installation, eventually: Any) -> None:
+    task = animal("retrying")
+    installation.put(task)
+    installation.worker()
+    eventually(lambda: installation.entry(task).state == "done")
+    assert [line["outcome"] for line in installation.entry(task).history] == ["Retry", "Retry"]
+
+
+def test_a_task_without_a_handler_waits(installation: Installation) -> None:
+    task = Task("nobody_does_this")
+    installation.put(task)
+    assert installation.run("worker", "--burst").returncode == 0
+    assert installation.entry(task).state == "waiting"
+
+
+def test_a_broken_plugin_is_named_and_the_others_work(installation: Installation) -> None:
+    task = animal("tame")
+    installation.put(task)
+    ended = installation.run("worker", "--burst")
+    assert "Plugin wreck (carex-zoo 1.0) is broken" in ended.stderr
+    assert "no_such_module" in ended.stderr
+    assert installation.entry(task).state == "done"
+
+
+def test_only_the_types_asked_for_are_run(installation: Installation) -> None:
+    tame, sync = animal("tame"), animal("sync")
+    installation.put(tame, sync)
+    installation.run("worker", "--burst", "--types", "zoo_t*")
+    assert (installation.entry(tame).state, installation.entry(sync).state) == ("done", "waiting")
+
+
+def test_a_killed_workers_tasks_are_taken_up_at_once(installation: Installation, tmp_path: Path, eventually: Any) -> None:
+    trace = tmp_path / "trace"
+    installation.put(*(animal("tame", trace, n=n, seconds=0.5) for n in range(20)))
+    victim = installation.worker()
+    eventually(lambda: len(traces(trace)) == 20)
+    os.kill(victim.pid, signal.SIGKILL)
+    installation.worker()
+    eventually(lambda: len(installation.entries("done")) == 20, 5.0)
+    assert {entry.crashes for entry in installation.entries("done")} == {1}
+
+
+def test_sigterm_lets_running_tasks_finish(installation: Installation, tmp_path: Path, eventually: Any) -> None:
+    trace = tmp_path / "trace"
+    installation.put(*(animal("tame", trace, n=n, seconds=1.0) for n in range(5)))
+    worker = installation.worker()
+    eventually(lambda: len(traces(trace)) == 5)
+    worker.terminate()
+    assert worker.wait(10) == 0
+    assert len(installation.entries("done")) == 5
+    assert "5 done" in installation.said(worker)
+
+
+def test_a_second_signal_gives_back_at_once_and_spends_no_attempt(
+    installation: Installation, tmp_path: Path, eventually: Any
+) -> None:
+    trace = tmp_path / "trace"
+    task = animal("tame", trace, seconds=600)
+    installation.put(task)
+    worker = installation.worker()
+    eventually(lambda: traces(trace))
+    worker.terminate()
+    eventually(lambda: worker.poll() is not None or worker.terminate())
+    assert worker.returncode == 0
+    entry = installation.entry(task)
+    assert (entry.state, entry.task.attempt, entry.crashes) == ("waiting", 0, 0)
+    assert "1 given back" in installation.said(worker)
+
+
+def test_the_grace_period_ends(installation: Installation, tmp_path: Path, eventually: Any) -> None:
+    installation.env["CAREX_WORKER__GRACE"] = "0.2"
+    trace = tmp_path / "trace"
+    task = animal("tame", trace, seconds=600)
+    installation.put(task)
+    worker = installation.worker()
+    eventually(lambda: traces(trace))
+    worker.terminate()
+    assert worker.wait(10) == 0
+    assert installation.entry(task).state == "waiting"
+
+
+def test_a_frozen_workers_late_result_is_refused(installation: Installation, tmp_path: Path, eventually: Any) -> None:
+    installation.env["CAREX_QUEUE__LEASE"] = "1"
+    trace = tmp_path / "trace"
+    task = animal("tame", trace, seconds=1.5)
+    installation.put(task)
+    sleeper = installation.worker()
+    eventually(lambda: len(traces(trace)) == 1)
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    other = installation.worker()
+    eventually(lambda: len(traces(trace)) == 2)
+    os.kill(sleeper.pid, signal.SIGCONT)
+    eventually(lambda: "the lease was lost" in (tmp_path / "logs" / "company_main.log").read_text())
+    eventually(lambda: installation.entry(task).state == "done")
+    assert installation.entry(task).holder is None
+    assert other.poll() is None
+
+
+def test_a_poisonous_task_is_found_out_and_no_neighbour_is_condemned(
+    installation: Installation, tmp_path: Path, eventually: Any
+) -> None:
+    trace = tmp_path / "trace"
+    poison = animal("poison", trace, seconds=0.2)
+    neighbours = [animal("tame", n=n, seconds=0.4) for n in range(30)]
+    installation.put(poison, *neighbours)
+    installation.worker("--processes", "2")
+    eventually(lambda: installation.entry(poison).state == "failed", 40.0)
+    assert "crash" in installation.entry(poison).reason
+    assert "SIGSEGV" in installation.entry(poison).reason
+    assert len(traces(trace)) == 3  # twice among others, once alone
+    eventually(lambda: len(installation.entries("done")) == 30)
+
+
+def test_a_handler_that_blocks_its_loop_is_given_up_and_its_neighbours_finish(
+    installation: Installation, tmp_path: Path, eventually: Any
+) -> None:
+    installation.env["CAREX_QUEUE__LEASE"] = "3"
+    blocking = animal("blocking", tmp_path / "trace")
+    neighbours = [animal("tame", n=n, seconds=0.3) for n in range(10)]
+    installation.put(blocking, *neighbours)
+    worker = installation.worker()
+    eventually(lambda: len(installation.entries("done")) == 10, 15.0)
+    entry = installation.entry(blocking)
+    assert entry.state == "failed"
+    assert "blocked the event loop" in entry.reason
+    assert {each.crashes for each in installation.entries("done")} == {0}
+    worker.terminate()
+    assert worker.wait(15) == 0
+
+
+def test_children_that_die_are_restarted_and_end_with_their_parent(
+    installation: Installation, tmp_path: Path, eventually: Any
+) -> None:
+    trace = tmp_path / "trace"
+    parent = installation.worker("--processes", "2")
+    installation.put(animal("tame", trace, n=1))
+    eventually(lambda: len(traces(trace)) == 1)
+    os.kill(int(traces(trace)[0][2]), signal.SIGKILL)
+    installation.put(*(animal("tame", trace, n=n, seconds=0.2) for n in range(300)))
+    eventually(lambda: len(installation.entries("done")) == 301)
+    pids = {int(line[2]) for line in traces(trace)}
+    assert len(pids) >= 2
+    os.kill(parent.pid, signal.SIGKILL)
+    eventually(lambda: not any(_lives(pid) for pid in pids))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
