@@ -38,11 +38,11 @@ def wal_is_safe(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
 
-def connect(path: Path, migrations: Sequence[str]) -> Connection:
+def connect(path: Path, migrations: Sequence[str], busy_timeout: float = BUSY_TIMEOUT) -> Connection:
     """Open the file, bring its schema up to date, and set it so that a commit survives a power failure."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(str(path), timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(str(path), timeout=busy_timeout, isolation_level=None, check_same_thread=False)
         os.chmod(path, 0o600)
         connection.row_factory = sqlite3.Row
         connection.execute(f"PRAGMA journal_mode={'WAL' if wal_is_safe() else 'TRUNCATE'}")
@@ -71,11 +71,17 @@ class Database:
     """The writer of one file in this process. `run` may be called from any event loop."""
 
     def __init__(
-        self, path: Path, migrations: Sequence[str], *, after_commit: Callable[[], None] | None = None
+        self,
+        path: Path,
+        migrations: Sequence[str],
+        *,
+        after_commit: Callable[[], None] | None = None,
+        busy_timeout: float = BUSY_TIMEOUT,
     ) -> None:
         self.path = path
         self._migrations = migrations
-        self._connection = connect(path, migrations)
+        self._busy_timeout = busy_timeout
+        self._connection = connect(path, migrations, busy_timeout)
         self._after_commit = after_commit
         self._waiting: deque[_Work] = deque()
         self._wake = threading.Semaphore(0)
@@ -144,6 +150,8 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # the work's own mistake, not the storage's
         except sqlite3.Error as error:
             if "I/O" in str(error):
                 self._reopen()
@@ -152,7 +160,7 @@ class Database:
     def _reopen(self) -> None:
         """After a failed fsync the pages in memory prove nothing: read the file afresh (never repeat the fsync)."""
         self._connection.close()
-        self._connection = connect(self.path, self._migrations)
+        self._connection = connect(self.path, self._migrations, self._busy_timeout)
 
 
 class _Work:
@@ -242,5 +250,5 @@ def _cannot_answer(path: Path, error: Exception) -> Unreachable:
     if "disk is full" in text:
         return Unreachable(f"{path}: the disk is full.", "Free some space; Carex goes on by itself.")
     if "locked" in text or "busy" in text:
-        return Unreachable(f"{path} is held by another process for over {BUSY_TIMEOUT:g} s.")
+        return Unreachable(f"{path} is held by another process.")
     return Unreachable(f"{path}: {text}.")
