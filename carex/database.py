@@ -34,7 +34,7 @@ BUSY_TIMEOUT = 5.0
 
 
 def wal_is_safe(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
-    """Whether this SQLite has the WAL-reset fix: without it two writers can corrupt the file (sqlite.org/changes.html)."""
+    """Whether this SQLite has the WAL-reset fix: two writers can corrupt the file without (sqlite.org/changes.html)."""
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
 
@@ -64,7 +64,7 @@ def read(path: Path, work: Callable[[Connection], T]) -> T:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise _cannot_answer(path, error) from None
+        raise cannot_answer(path, error) from None
 
 
 class Database:
@@ -132,8 +132,8 @@ class Database:
                 for work in batch:
                     self._commit([work])
                 return
-            for work in batch:
-                work.error = error
+            for work in batch:  # a future takes any exception but StopIteration
+                work.error = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
         else:
             if self._after_commit:
                 self._after_commit()
@@ -155,7 +155,7 @@ class Database:
         except sqlite3.Error as error:
             if "I/O" in str(error):
                 self._reopen()
-            raise _cannot_answer(self.path, error) from None
+            raise cannot_answer(self.path, error) from None
 
     def _reopen(self) -> None:
         """After a failed fsync the pages in memory prove nothing: read the file afresh (never repeat the fsync)."""
@@ -234,7 +234,7 @@ def _quote(path: Path) -> str:
 def _cannot_open(path: Path, error: Exception) -> Exception:
     text = str(error)
     if "locked" in text or "disk is full" in text or "I/O" in text:
-        return _cannot_answer(path, error)
+        return cannot_answer(path, error)
     if "not a database" in text or "malformed" in text:
         return ConfigError(
             f"{path} is damaged: {text}.", "Stop Carex, move the file aside and restore a backup; nothing was changed."
@@ -245,7 +245,8 @@ def _cannot_open(path: Path, error: Exception) -> Exception:
     )
 
 
-def _cannot_answer(path: Path, error: Exception) -> Unreachable:
+def cannot_answer(path: Path, error: Exception) -> Unreachable:
+    """What it means for people when SQLite gives up on a file."""
     text = str(error)
     if "disk is full" in text:
         return Unreachable(f"{path}: the disk is full.", "Free some space; Carex goes on by itself.")

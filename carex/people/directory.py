@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from carex.database import Row, connect
-from carex.errors import NotFound, Unreachable
+from carex.database import Row, cannot_answer, connect
+from carex.errors import NotFound
 from carex.people.schema import migrations
 from carex.people.sheet import read_sheet
 from carex.people.until import written
@@ -129,13 +129,13 @@ class Directory:
                     self._connection.execute("ROLLBACK")
                 raise
         except self._connection.Error as error:
-            raise self._unreachable(error) from None
+            raise cannot_answer(self._path, error) from None
 
     def _rows(self, query: str, *values: Any) -> Sequence[Row]:
         try:
             rows: Sequence[Row] = self._connection.execute(query, values).fetchall()
         except self._connection.Error as error:
-            raise self._unreachable(error) from None
+            raise cannot_answer(self._path, error) from None
         return rows
 
     def _user(self, row: Row) -> User:
@@ -150,9 +150,6 @@ class Directory:
             last_assigned=row["last_assigned"],
             assignments=row["assignments"],
         )
-
-    def _unreachable(self, error: Exception) -> Unreachable:
-        return Unreachable(f"{self._path}: {error}.", "Nothing was changed. Is the disk full, or another Carex stuck?")
 
 
 def _actor() -> str:

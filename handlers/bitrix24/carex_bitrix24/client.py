@@ -23,13 +23,12 @@ MISCONFIGURED_DELAY = 60.0
 BLOCKED_DELAY = 300.0
 PARKED_DELAY = 60.0
 LONGEST_PARK = 600.0
-LONGEST_OUTAGE_DELAY = 30.0
+LONGEST_OUTAGE_DELAY = 10.0
 LONGEST_TEXT = 500
 PATIENCE = 5.0
 """Seconds without any answer after which calls are held back instead of sent."""
 
 _UNKNOWN = (Kind.OUTAGE, Kind.CRASHED)
-_REFUSED = (Kind.MISSING, Kind.DENIED, Kind.INVALID)
 
 
 @dataclass(frozen=True)
@@ -151,26 +150,25 @@ class Portal:
 
     def _note(self, method: str, kind: Kind, reason: str) -> float:
         """Learn from what went wrong; return how long to wait, spread so that tasks do not come back all at once."""
-        now = self._clock()
-        if kind not in (Kind.UNSENT, Kind.OUTAGE):
-            self._silent_since = None
-        if kind in _REFUSED:
-            self._note_answer(method)
-        elif kind is Kind.LIMITED:
+        if kind in (Kind.UNSENT, Kind.OUTAGE):
+            return self._note_silence(reason)
+        self._silent_since = None
+        if kind is Kind.LIMITED:
             return _between(1.0, 3.0)
-        elif kind is Kind.PARKED:
-            left = self._resets_at.get(method, 0.0) - now
+        if kind is Kind.PARKED:
+            left = self._resets_at.get(method, 0.0) - self._clock()
             return self._trouble(method, reason, min(left, LONGEST_PARK) if left > 0 else PARKED_DELAY)
-        elif kind is Kind.BLOCKED:
+        if kind is Kind.BLOCKED:
             return self._trouble("*", reason, BLOCKED_DELAY)
-        elif kind is Kind.MISCONFIGURED:
+        if kind is Kind.MISCONFIGURED:
             return self._trouble(method, reason, MISCONFIGURED_DELAY)
-        elif kind in (Kind.UNSENT, Kind.OUTAGE):
-            return self._note_silence(now, reason)
+        if kind is not Kind.CRASHED:
+            self._note_answer(method)
         return 0.0
 
-    def _note_silence(self, now: float, reason: str) -> float:
+    def _note_silence(self, reason: str) -> float:
         """The longer nothing comes, the less often to ask: 2 to 5 s at first, up to 30."""
+        now = self._clock()
         if self._silent_since is None:
             self._silent_since = now
         silence = now - self._silent_since

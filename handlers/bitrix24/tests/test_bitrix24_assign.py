@@ -61,7 +61,7 @@ class FakePortal:
 def assign(payload: dict[str, Any], portal: FakePortal, people: FakePeople) -> Any:
     async def scenario() -> Any:
         handler = plugin.handlers["bitrix_assign"]
-        async with Portal(Settings(webhook=HOME), transport=httpx.MockTransport(portal)) as client:
+        async with Portal(Settings.model_validate({"webhook": HOME}), transport=httpx.MockTransport(portal)) as client:
             ctx = Context(Task("bitrix_assign", payload), client=client, people=people)  # type: ignore[arg-type]
             return await handler.function(handler.parse(payload), ctx)
 

@@ -52,7 +52,9 @@ def refuses(status: int, code: str, text: str = "") -> Answer:
 
 
 def portal(script: Script, clock: Callable[[], float] | None = None) -> Portal:
-    return Portal(Settings(webhook=HOME), transport=httpx.MockTransport(script), clock=clock or Clock())
+    return Portal(
+        Settings.model_validate({"webhook": HOME}), transport=httpx.MockTransport(script), clock=clock or Clock()
+    )
 
 
 def call(given: Portal, method: str = "crm.item.update", *, repeatable: bool = True) -> Any:
@@ -213,14 +215,14 @@ def test_a_short_outage_costs_two_to_five_seconds() -> None:
     assert 2 <= call(portal(Script(DOWN))).delay <= 5
 
 
-def test_a_long_outage_is_asked_about_every_thirty_seconds_at_most() -> None:
+def test_a_long_outage_is_asked_about_every_ten_seconds_at_most() -> None:
     clock = Clock()
     script = Script(DOWN)
     given = portal(script, clock)
     call(given)
     clock.now += 600
 
-    assert 12 <= call(given).delay <= 30
+    assert 4 <= call(given).delay <= 10
     assert "has not answered since" in call(given).reason
     assert len(script.asked) == 2
 
@@ -235,6 +237,17 @@ def test_single_failures_between_answers_hold_nothing_back() -> None:
 
     assert 2 <= call(given).delay <= 5
     assert call(given) == {"item": {"id": 1}}
+
+
+@pytest.mark.parametrize("answer", [refuses(503, "QUERY_LIMIT_EXCEEDED"), refuses(500, "X"), refuses(400, "X")])
+def test_a_portal_that_refuses_is_not_silent(answer: Answer) -> None:
+    clock = Clock()
+    given = portal(Script(DOWN, answer, DOWN), clock)
+    call(given)
+    call(given)
+    clock.now += 600
+
+    assert 2 <= call(given).delay <= 5
 
 
 def test_tasks_do_not_come_back_all_at_once() -> None:
@@ -261,8 +274,9 @@ def test_a_renamed_portal_is_followed_once_and_remembered(lines: list[str]) -> N
     assert "moved to https://new.example:" in lines[0]
 
 
-def test_a_new_address_that_does_not_answer_is_not_remembered() -> None:
-    script = Script(says(302, "", location="https://new.example/"), DOWN, OK)
+@pytest.mark.parametrize("answer", [DOWN, says(200, "<title>Welcome to the hotel</title>")])
+def test_a_new_address_that_is_no_portal_is_not_remembered(answer: Answer) -> None:
+    script = Script(says(302, "", location="https://new.example/"), answer, OK)
     given = portal(script)
     call(given)
     call(given)

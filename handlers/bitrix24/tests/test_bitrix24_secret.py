@@ -67,7 +67,7 @@ def test_no_trouble_shows_the_secret(
     caplog.set_level(logging.DEBUG)
 
     async def scenario() -> tuple[BaseException, str]:
-        async with Portal(Settings(webhook=HOME), transport=httpx.MockTransport(trouble)) as portal:
+        async with Portal(Settings.model_validate({"webhook": HOME}), transport=httpx.MockTransport(trouble)) as portal:
             with pytest.raises((Wait, Retry, Fail, BpmnError)) as raised:
                 await portal.call("crm.item.update", {"id": 1}, repeatable=repeatable)
             return raised.value, repr(portal)
@@ -86,7 +86,7 @@ def test_a_good_call_does_not_show_it_either(lines: list[str], caplog: pytest.Lo
 
     async def scenario() -> None:
         transport = httpx.MockTransport(answers(200, '{"result": 1}'))
-        async with Portal(Settings(webhook=HOME), transport=transport) as portal:
+        async with Portal(Settings.model_validate({"webhook": HOME}), transport=transport) as portal:
             await portal.call("crm.item.update", {"id": 1})
 
     asyncio.run(scenario())

@@ -42,7 +42,7 @@ def test_the_deal_is_found_wherever_it_stands(call: Call) -> None:
     assert random_deal(call).payload["deal_id"] == 7
 
 
-NO_TEXTS = ["", "0", "-1", "+1", " 1", "1 ", "1_0", "1e3", "1.0", "0x1", "01", "1,2", "abc", "١٢", "{{ID}}"]
+NO_TEXTS = ["", "0", "-1", "+1", " 1", "1 ", "1_0", "1e3", "1.0", "0x1", "01", "1,2", "abc", "١٢", "1٢", "{{ID}}"]
 NO_NUMBERS = [True, 1.0, 0, -5, 2**63, "9223372036854775808", "1" * 30]
 
 
