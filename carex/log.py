@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -102,12 +102,13 @@ class Console:
 class LogFile:
     """A file that several processes append to: whole lines, one write each. Reopened when it was moved or deleted."""
 
-    def __init__(self, path: Path, level: str) -> None:
+    def __init__(self, path: Path, level: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.threshold = LEVELS[level]
         self.path = path
+        self._clock = clock
         self._lock = threading.Lock()
         self._torn = False
-        self._checked = time.monotonic()
+        self._checked = clock()
         self._file = self._open()
 
     def write(self, lines: Lines) -> None:
@@ -127,7 +128,7 @@ class LogFile:
 
     def _follow(self) -> None:
         """Once a second, see whether the path still leads to the file that is open."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._checked < 1.0:
             return
         self._checked = now

@@ -168,7 +168,7 @@ def problems(
     models: Mapping[str, type[BaseModel] | None],
     environ: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Everything that is wrong with any setting. `models` are the plugins' by name, None for one that cannot be checked."""
+    """Everything that is wrong with any setting. `models` are the plugins', None for one that cannot be checked."""
     try:
         sources = gather(home.absolute(), config, {}, os.environ if environ is None else environ)
     except ConfigError as error:
@@ -186,10 +186,8 @@ def _sections(sources: Sources) -> tuple[dict[str, Any], list[str]]:
     keys = [f"{name}.{key}" for name, model in SECTIONS.items() for key in model.model_fields]
     wrong += sources.unknown_variables(keys, "CAREX_", besides=env_name(PLUGINS))
     plugins = sources.tables.get("plugins", {})
-    for key, table in {
-        "plugins": plugins,
-        **{f"{PLUGINS}{name}": each for name, each in _mapping(plugins).items()},
-    }.items():
+    tables = {"plugins": plugins, **{f"{PLUGINS}{name}": table for name, table in _mapping(plugins).items()}}
+    for key, table in tables.items():
         if not isinstance(table, Mapping):
             wrong.append(f"{sources.place(key)}: {key} must be a table: [{key}].")
     sections = {}

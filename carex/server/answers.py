@@ -15,6 +15,8 @@ from starlette.responses import Response
 
 from carex.errors import CarexError, NotFound, Refused, Unreachable
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
 RETRY_AFTER = {"Retry-After": "5"}
 
 
@@ -42,8 +44,7 @@ class Problem(Exception):
 
 def reply(status: int, data: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer."""
-    body = json.dumps(data, ensure_ascii=False, default=str).encode("utf-8", "replace")
-    return Response(body, status, headers, "application/json")
+    return Response(_encode(data).encode("utf-8", "replace"), status, headers, "application/json")
 
 
 def refusal(error: Exception) -> Response:

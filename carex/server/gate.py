@@ -13,6 +13,7 @@ The gate is also where errors become answers and where a request is logged: by i
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
 from collections.abc import Collection
@@ -20,9 +21,9 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from loguru import logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from carex import log
 from carex.errors import ConfigError
 from carex.server.answers import Problem, refusal
 
@@ -58,6 +59,7 @@ class Gate:
         self._webhooks = webhooks
         self._intake = _bytes(settings.server.intake_token)
         self._admin = _bytes(settings.server.admin_token)
+        self._notes: list[str] = []
         self._open = webhooks if settings.server.open_intake else ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,8 +82,17 @@ class Gate:
             if status:
                 raise  # half an answer is out: only closing the connection is honest
             await refusal(error)(scope, receive, watched)
-        path = getattr(scope.get("route"), "path", "-")
-        logger.debug("{} {} {} {:.1f} ms", scope["method"], path, status, (time.perf_counter() - started) * 1000)
+        self._note(f"{scope['method']} {_route(scope)} {status} {(time.perf_counter() - started) * 1000:.1f} ms")
+
+    def _note(self, line: str) -> None:
+        """Log a request; those of one turn of the event loop are written at once."""
+        if not self._notes:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._notes.append(line)
+
+    def _write(self) -> None:
+        lines, self._notes = self._notes, []
+        log.lines("DEBUG", __name__, lines)
 
     def _admit(self, scope: Scope) -> Scope:
         """The scope to go on with, without the token in its path. Raises Problem."""
@@ -106,6 +117,16 @@ class Gate:
         raise _unauthorized(
             "This needs a token.", "Send 'Authorization: Bearer ADMIN_TOKEN', or post to /in/INTAKE_TOKEN/…"
         )
+
+
+def _route(scope: Scope) -> str:
+    """The path with its parameters' names for their values; nothing of a path that leads nowhere."""
+    if "endpoint" not in scope:
+        return "-"
+    path: str = scope["path"]
+    for name, value in scope["path_params"].items():
+        path = path.replace(f"/{value}", f"/{{{name}}}")
+    return path
 
 
 def _check(given: bytes, expected: bytes | None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -20,28 +20,26 @@ from carex.queue import Filter, Placed, Queue
 from carex.registry import Registry
 from carex.server.answers import Problem, reply, within
 from carex.server.decode import read_call, read_json
+from carex.server.gather import UNKNOWN, Gather
 from carex.task import Task
 
 if TYPE_CHECKING:
     from carex.settings import Settings
 
 IDEMPOTENCY_WINDOW = 86400.0
-UNKNOWN = (
-    "Whether the task is stored is unknown. Send the same request again: "
-    "webhooks, and requests with an Idempotency-Key, are stored once."
-)
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _MOST_FIELDS = 20
 """How many wrong fields an answer names."""
 
 
-@dataclass(frozen=True)
 class Intake:
     """Puts what arrives into the queue, and answers once it is stored."""
 
-    settings: Settings
-    queue: Queue
-    registry: Registry
+    def __init__(self, settings: Settings, queue: Queue, registry: Registry) -> None:
+        self.settings = settings
+        self.queue = queue
+        self.registry = registry
+        self._gather = Gather(queue, settings.server.accept_timeout)
 
     def routes(self) -> list[Route]:
         webhooks = [self._webhook(each) for each in self.registry.webhooks.values()]
@@ -59,7 +57,7 @@ class Intake:
                 _check(handler, task.payload)
             if task.key and not task.window:
                 task = replace(task, window=self.settings.queue.dedupe_window)
-            placed = await self._store(task)
+            placed = await self._gather.put(task)
             return _accepted(placed) if placed.new else _duplicate(placed, "queued")
 
         return Route(webhook.path, called, methods=["POST"])
@@ -72,7 +70,7 @@ class Intake:
         payload = await read_json(request, self.settings.server.max_body)
         _check(handler, payload)
         window = IDEMPOTENCY_WINDOW if key else 0.0
-        placed = await self._store(Task(type, payload, key=key, window=window, source="http"))
+        placed = await self._gather.put(Task(type, payload, key=key, window=window, source="http"))
         return _accepted(placed) if placed.new else await self._replay(placed, payload)
 
     def _handler(self, type: str) -> Handler:
@@ -83,10 +81,6 @@ class Intake:
             if self.registry.broken:
                 hint = f"{hint} Not loaded, because broken: {', '.join(each.name for each in self.registry.broken)}."
             raise NotFound(error.message, hint) from None
-
-    async def _store(self, task: Task) -> Placed:
-        with within(self.settings.server.accept_timeout, UNKNOWN):
-            return (await self.queue.put([task]))[0]
 
     async def _replay(self, placed: Placed, payload: dict[str, Any]) -> Response:
         with within(self.settings.server.accept_timeout, UNKNOWN):

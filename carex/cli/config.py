@@ -1,0 +1,73 @@
+"""`carex config`: settings, and where each one comes from."""
+
+from __future__ import annotations
+
+import json as jsons
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from carex.cli import Root, output
+from carex.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+command = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@command.callback()
+def config() -> None:
+    """Settings, and where each one comes from."""
+
+
+@command.command()
+def show(
+    ctx: typer.Context,
+    origin: Annotated[bool, typer.Option("--origin", help="Also where each value comes from.")] = False,
+    json: Annotated[bool, output.Json] = False,
+) -> None:
+    """Show every setting; secrets are hidden."""
+    root: Root = ctx.obj
+    settings = root.settings
+    for name, model in _models().items():
+        if model:
+            settings.plugin(name, model)
+    rows = settings.rows()
+    if json:
+        output.emit("config", {"home": str(settings.home), "settings": [asdict(row) for row in rows]})
+        return
+    columns = ["Setting", "Value", "Origin"] if origin else ["Setting", "Value"]
+    output.table(columns, ([row.key, _plain(row.value), row.origin][: len(columns)] for row in rows), empty="")
+
+
+@command.command()
+def check(ctx: typer.Context, json: Annotated[bool, output.Json] = False) -> None:
+    """Check every setting, also those of the plugins, and name everything that is wrong."""
+    from carex.settings import problems
+
+    root: Root = ctx.obj
+    found = problems(root.home, root.config, _models())
+    if json:
+        output.emit("config-check", {"ok": not found, "problems": found})
+    if found:
+        raise ConfigError("\n".join(found))
+    if not json:
+        output.talk("The settings are in order.")
+
+
+def _models() -> dict[str, type[BaseModel] | None]:
+    """The settings model of every plugin; None for a broken one."""
+    from carex.registry import load
+    from carex.settings import Section
+
+    registry = load()
+    for broken in registry.broken:
+        output.talk(f"Plugin {broken.name} ({broken.package}) is broken, its settings are not checked: {broken.error}")
+    models: dict[str, type[BaseModel] | None] = {broken.name: None for broken in registry.broken}
+    return models | {each.plugin.name: each.plugin.settings or Section for each in registry.loaded}
+
+
+def _plain(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else jsons.dumps(value, ensure_ascii=False)

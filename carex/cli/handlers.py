@@ -1,0 +1,65 @@
+"""`carex handlers`: task types, and the plugins they come from."""
+
+from __future__ import annotations
+
+import inspect
+import json as jsons
+from typing import Annotated, Any
+
+import typer
+
+from carex.cli import output
+from carex.plugin import Handler
+from carex.registry import Registry, load
+
+command = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@command.callback()
+def handlers() -> None:
+    """Task types, and the plugins they come from."""
+
+
+@command.command("list")
+def list_(json: Annotated[bool, output.Json] = False) -> None:
+    """List the task types that can be worked on; broken plugins are named with their error."""
+    registry = load()
+    found = [_facts(registry, handler) for _, handler in sorted(registry.handlers.items())]
+    broken = [{"plugin": each.name, "package": each.package, "error": each.error} for each in registry.broken]
+    if json:
+        output.emit("handlers", {"handlers": found, "broken": broken})
+        return
+    columns = ["type", "plugin", "package", "attempts", "timeout", "summary"]
+    output.table([column.capitalize() for column in columns], _cells(found, columns), empty="No plugin has handlers.")
+    for each in registry.broken:
+        output.talk(output.visible(f"Plugin {each.name} ({each.package}) is broken, its tasks wait: {each.error}"))
+
+
+@command.command()
+def show(type: Annotated[str, typer.Argument(metavar="TYPE")], json: Annotated[bool, output.Json] = False) -> None:
+    """Show what a task of this type is, and the schema of its payload."""
+    registry = load()
+    handler = registry.handler(type)
+    facts = {**_facts(registry, handler), "doc": inspect.getdoc(handler.function) or "", "schema": handler.schema()}
+    if json:
+        output.emit("handler", facts)
+        return
+    typer.echo(output.visible(f"{handler.type}  ({facts['package']}, plugin {facts['plugin']})\n\n{facts['doc']}\n"))
+    typer.echo(f"Up to {handler.attempts} attempts of {output.ago(handler.timeout)} each. The payload:")
+    typer.echo(jsons.dumps(facts["schema"], indent=2, ensure_ascii=False))
+
+
+def _facts(registry: Registry, handler: Handler) -> dict[str, Any]:
+    package = next(each.package for each in registry.loaded if each.plugin is handler.plugin)
+    return {
+        "type": handler.type,
+        "plugin": handler.plugin.name,
+        "package": package,
+        "attempts": handler.attempts,
+        "timeout": handler.timeout,
+        "summary": handler.summary,
+    }
+
+
+def _cells(found: list[dict[str, Any]], columns: list[str]) -> list[list[object]]:
+    return [[output.ago(each[name]) if name == "timeout" else each[name] for name in columns] for each in found]

@@ -1,0 +1,127 @@
+"""Who may call what."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from carex.errors import ConfigError
+from carex.server import check_bind
+from carex.server.gate import Gate
+from carex.settings import Settings, load
+
+STRANGER = "203.0.113.9"
+TOKENS = {"intake_token": "in-токен", "admin_token": "admin-токен"}
+ADMIN = {"Authorization": "Bearer admin-токен".encode()}
+
+
+def settings_of(home: Path, **server: Any) -> Settings:
+    return load(home, None, {f"server.{key}": value for key, value in server.items()}, environ={})
+
+
+async def path_of(scope: Scope, receive: Receive, send: Send) -> None:
+    """What is behind the gate: it says under which path a request came through."""
+    await PlainTextResponse(scope["path"])(scope, receive, send)
+
+
+def ask(
+    home: Path, method: str, url: str, headers: Any = None, *, caller: str = "127.0.0.1", **server: Any
+) -> httpx.Response:
+    async def scenario() -> httpx.Response:
+        gate = Gate(path_of, settings_of(home, **server), {"/Greet"})
+        transport = httpx.ASGITransport(gate, client=(caller, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://carex") as http:
+            return await http.request(method, url, headers=headers)
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "headers", "status"),
+    [
+        ("GET", "/health", {}, 200),
+        ("POST", "/Greet", {}, 401),
+        ("POST", "/tasks/greet", {}, 401),
+        ("GET", "/metrics", {}, 401),
+        ("GET", "/nowhere", {}, 401),
+        ("POST", "/in/in-токен/Greet", {}, 200),
+        ("POST", "/in/in-токен/tasks/greet", {}, 200),
+        ("POST", "/in/in-токен/nowhere", {}, 403),
+        ("GET", "/in/in-токен/metrics", {}, 403),
+        ("GET", "/in/in-токен/tasks/1", {}, 403),
+        ("GET", "/in/in-токен/retry-errors", {}, 403),
+        ("POST", "/in/in-токен/errors/retry", {}, 403),
+        ("POST", "/in/in-токен", {}, 403),
+        ("POST", "/in/admin-токен/Greet", {}, 401),
+        ("POST", "/in/wrong/Greet", {}, 401),
+        ("POST", "/in/%FF/Greet", ADMIN, 401),
+        ("POST", "/in//Greet", {}, 401),
+        ("GET", "/metrics", ADMIN, 200),
+        ("POST", "/Greet", ADMIN, 200),
+        ("GET", "/metrics", {"Authorization": "Bearer é".encode()}, 401),
+        ("GET", "/metrics", {"Authorization": b"Bearer \xff"}, 401),
+        ("GET", "/metrics", {"Authorization": "Bearer in-токен".encode()}, 401),
+        ("GET", "/metrics", {"Authorization": "Basic admin-токен".encode()}, 401),
+    ],
+)
+@pytest.mark.parametrize(
+    ("caller", "proxy"),
+    [(STRANGER, {}), ("127.0.0.1", {"X-Forwarded-For": "127.0.0.1"}), ("127.0.0.1", {"Forwarded": "for=127.0.0.1"})],
+)
+def test_a_stranger_needs_the_right_token(
+    tmp_path: Path, caller: str, proxy: Any, method: str, url: str, headers: Any, status: int
+) -> None:
+    answer = ask(tmp_path, method, url, {**headers, **proxy}, caller=caller, **TOKENS)
+    assert answer.status_code == status
+    assert "токен" not in answer.text
+
+
+def test_without_tokens_a_stranger_gets_nowhere(tmp_path: Path) -> None:
+    answers = [ask(tmp_path, "POST", url, ADMIN, caller=STRANGER) for url in ("/Greet", "/in//Greet", "/in/None/Greet")]
+    assert [each.status_code for each in answers] == [401, 401, 401]
+
+
+def test_a_wrong_token_does_not_tell_which_paths_there_are(tmp_path: Path) -> None:
+    known, unknown = (ask(tmp_path, "POST", f"/in/wrong/{path}", **TOKENS) for path in ("Greet", "nowhere"))
+    assert (known.status_code, known.content) == (unknown.status_code, unknown.content)
+
+
+@pytest.mark.parametrize("caller", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"])
+def test_this_machine_needs_no_token(tmp_path: Path, caller: str) -> None:
+    assert ask(tmp_path, "GET", "/metrics", caller=caller, **TOKENS).status_code == 200
+
+
+def test_a_wrong_token_is_wrong_from_this_machine_too(tmp_path: Path) -> None:
+    assert ask(tmp_path, "GET", "/metrics", {"Authorization": "Bearer x"}, **TOKENS).status_code == 401
+
+
+@pytest.mark.parametrize(("url", "status"), [("/Greet", 200), ("/tasks/greet", 401), ("/metrics", 401)])
+def test_open_intake_opens_the_webhooks_and_nothing_else(tmp_path: Path, url: str, status: int) -> None:
+    assert ask(tmp_path, "POST", url, caller=STRANGER, open_intake=True, **TOKENS).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "status"),
+    [("POST", "/Greet", 403), ("GET", "/retry-errors", 403), ("GET", "/docs", 200), ("GET", "/health", 200)],
+)
+def test_another_sites_page_cannot_make_anything_happen(tmp_path: Path, method: str, url: str, status: int) -> None:
+    assert ask(tmp_path, method, url, {"Sec-Fetch-Site": "cross-site"}).status_code == status
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "carex.example", ""])
+@pytest.mark.parametrize("missing", ["intake_token", "admin_token"])
+def test_listening_to_others_needs_both_tokens(tmp_path: Path, host: str, missing: str) -> None:
+    check_bind(settings_of(tmp_path, host=host, **TOKENS))
+    with pytest.raises(ConfigError, match=missing):
+        check_bind(settings_of(tmp_path, host=host, **{**TOKENS, missing: None}))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_listening_to_this_machine_needs_no_token(tmp_path: Path, host: str) -> None:
+    check_bind(settings_of(tmp_path, host=host))
