@@ -28,6 +28,7 @@ else:
 T = TypeVar("T")
 Connection = sqlite3.Connection
 Row = sqlite3.Row
+SQLITE_VERSION = sqlite3.sqlite_version
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's transaction before the storage counts as not answering."""

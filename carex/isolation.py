@@ -1,7 +1,7 @@
 """Runs suspects alone: a task whose worker died under it twice gets a process of its own.
 
 Many tasks are in flight when a worker dies, and most of them are innocent. So nothing is condemned by having been
-there: only when the process that ran a task *alone* dies, and its worker lives to see it, has the task failed as a crash.
+there: only when the process that ran a task *alone* dies, and its worker lives to see it, is the task failed: a crash.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class Cell:
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         process = await self._child()
-        assert process.stdin and process.stdout  # noqa: S101 - both are pipes
+        if process.stdin is None or process.stdout is None:
+            raise TypeError("both are pipes")
         process.stdin.write(json.dumps(vars(delivery.task)).encode() + b"\n")
         timeout = self._registry.handlers[delivery.task.type].timeout
         try:
@@ -132,7 +133,7 @@ async def serve_alone(settings: Settings, registry: Registry, people: People) ->
 
 async def _ended(reader: asyncio.StreamReader) -> None:
     """Our worker is gone: whoever claims the task next must not find us still at it."""
-    while not reader.at_eof():
+    while not reader.at_eof():  # noqa: ASYNC110 - a stream has no event for its end
         await asyncio.sleep(0.2)
     os._exit(0)
 

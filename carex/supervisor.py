@@ -72,7 +72,7 @@ def supervise(command: Sequence[str], processes: int, signals: list[int], grace:
             for child in children:
                 child.stop(signal.SIGKILL if late else signal.SIGTERM)
         time.sleep(0.05)
-    return max(abs(child.process.returncode) for child in children)
+    return max(abs(int(child.process.returncode)) for child in children)
 
 
 def _manner(code: int) -> str:

@@ -8,8 +8,8 @@ lease is prolonged here, out of reach of the handler. A `Retry` makes it wait, e
 is failed. A `Wait` costs nothing and may go on for days; its reason is shown. If our process dies, another one finds
 our lock released and takes its tasks at once, each with one crash on its account; with two crashes it runs alone
 (see `isolation`). If our process is frozen and comes back, its results carry an old fence and are refused. If a handler
-holds its event loop for longer than it may, that loop is given up: the culprit has spent an attempt, its neighbours have
-not. And if the storage does not answer, finished work is kept here and settled when it does; nothing new is taken.
+holds its event loop for longer than it may, that loop is given up: the culprit has spent an attempt, its neighbours
+have not. And if the storage does not answer, finished work is kept here and settled when it does; nothing new is taken.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TypeVar
 
 from loguru import logger
@@ -37,6 +38,7 @@ T = TypeVar("T")
 CLAIM_WAIT = 5.0
 WATCH = 0.5
 PRUNE_EVERY = 10.0
+PRUNE_ROUNDS = 20
 LAST_SETTLE = 10.0
 """Seconds that a stopping worker tries to settle what is finished; what it cannot settle runs again elsewhere."""
 
@@ -138,9 +140,7 @@ class Worker:
                 await self._woken()
                 continue
             claiming = asyncio.create_task(
-                _patiently(
-                    "claim tasks", lambda n=free: self._queue.claim(types, n, 0.0 if self._burst else CLAIM_WAIT)
-                )
+                _patiently("claim tasks", partial(self._queue.claim, types, free, 0.0 if self._burst else CLAIM_WAIT))
             )
             await asyncio.wait({claiming, stopped}, return_when=asyncio.FIRST_COMPLETED)
             claimed = await _called_off(claiming)
@@ -190,7 +190,7 @@ class Worker:
             self._account(results, outcomes)
             counters = {**self._counters, **self._executor.counters()}
             self._counters = {}
-            lost = await _patiently("settle tasks", lambda o=outcomes, c=counters: self._queue.settle(o, c))
+            lost = await _patiently("settle tasks", partial(self._queue.settle, outcomes, counters))
             for delivery, _ in outcomes:
                 del self._held[delivery.task.id]
             for delivery in lost:
@@ -250,8 +250,9 @@ class Worker:
                     await self._queue.extend(list(self._held.values()))
                 if loop.time() >= prune_at:
                     prune_at = loop.time() + PRUNE_EVERY
-                    while await self._queue.prune(self._settings.queue.keep_done):
-                        await asyncio.sleep(0.05)
+                    for _ in range(PRUNE_ROUNDS):
+                        if not await self._queue.prune(self._settings.queue.keep_done):
+                            break
             except Unreachable as error:
                 logger.warning("Storage does not answer: {}", error.message)
 

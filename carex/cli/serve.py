@@ -27,7 +27,7 @@ LAST_REQUESTS = 10
 RESTART_FIRST, RESTART_MOST = 1.0, 30.0
 """Seconds before a dead worker is started again: doubled each time, up to the most."""
 STEADY = 60.0
-"""A worker that lived this many seconds is started again at once as if for the first time."""
+"""The delay begins at the first again after a worker lived this many seconds."""
 
 
 def command(
@@ -146,7 +146,7 @@ async def _kept_alive(command: list[str], grace: float) -> AsyncIterator[None]:
 
 
 async def _keep_alive(command: list[str], processes: list[asyncio.subprocess.Process]) -> None:
-    delay, clock = RESTART_FIRST, asyncio.get_running_loop().time
+    delay, clock = RESTART_FIRST / 2, asyncio.get_running_loop().time
     while True:
         started = clock()
         process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)

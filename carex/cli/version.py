@@ -12,9 +12,9 @@ def command(json: Annotated[bool, output.Json] = False) -> None:
     import platform
 
     from carex import __version__
-    from carex.database import sqlite3, wal_is_safe
+    from carex.database import SQLITE_VERSION, wal_is_safe
 
-    facts = {"carex": __version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+    facts = {"carex": __version__, "python": platform.python_version(), "sqlite": SQLITE_VERSION}
     if json:
         output.emit("version", {**facts, "wal": wal_is_safe()})
     else:

@@ -14,6 +14,7 @@ import typer
 from carex.cli import Root, output
 
 if TYPE_CHECKING:
+    from carex.people import People
     from carex.settings import Settings
     from carex.worker import Report
 
@@ -22,7 +23,9 @@ def command(
     ctx: typer.Context,
     types: Annotated[list[str] | None, typer.Option(help="Only these task types (globs); may be given again.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="How many tasks at a time.")] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="How many processes; those that die are restarted.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="How many processes; those that die are restarted.")
+    ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="End when nothing is due.")] = False,
     metrics_port: Annotated[int | None, typer.Option(help="Serve this process's metrics on this port.")] = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
@@ -41,10 +44,9 @@ def command(
 
 
 def _supervise(root: Root, settings: Settings, burst: bool) -> int:
-    from carex import log
     from carex.supervisor import supervise
 
-    log.setup(root.home, level=settings.log.level, format=settings.log.format, secrets=settings.secrets(), name="worker")
+    _set_up_log(settings, settings.secrets())
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, frame: signals.append(received))
@@ -67,27 +69,19 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
     import asyncio
     from contextlib import suppress
 
-    from carex import log
-
     registry, secrets = _plugins(settings)
-    log.setup(root.home, level=settings.log.level, format=settings.log.format, secrets=secrets, name="worker")
+    _set_up_log(settings, secrets)
     if settings.metrics.port is not None and not supervised:
         from prometheus_client import start_http_server
 
         start_http_server(settings.metrics.port, "127.0.0.1")
 
     async def work() -> Report:
-        from carex.people import open_people
         from carex.queue import open_queue
         from carex.worker import Worker
 
         queue = open_queue(settings.queue.url, lease=settings.queue.lease)
-        people = open_people(
-            root.people_file,
-            window=settings.queue.dedupe_window,
-            ledger=settings.people.ledger,
-            retry_delay=settings.people.retry_delay,
-        )
+        people = _open_people(root, settings)
         alone = [*_myself(root), "worker", "--alone"]
         worker = Worker(settings, queue, registry, people, alone=alone, burst=burst)
         loop = asyncio.get_running_loop()
@@ -122,23 +116,33 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
 def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> None:
     import asyncio
 
-    from carex import log
     from carex.isolation import serve_alone
-    from carex.people import open_people
 
     registry, secrets = _plugins(settings)
-    log.setup(root.home, level=settings.log.level, format=settings.log.format, secrets=secrets, name="worker")
+    _set_up_log(settings, secrets)
 
     async def serve() -> None:
-        people = open_people(
-            root.people_file,
-            window=settings.queue.dedupe_window,
-            ledger=settings.people.ledger,
-            retry_delay=settings.people.retry_delay,
-        )
+        people = _open_people(root, settings)
         await serve_alone(settings, registry, people)
 
     asyncio.run(serve())
+
+
+def _open_people(root: Root, settings: Settings) -> People:
+    from carex.people import open_people
+
+    return open_people(
+        root.people_file,
+        window=settings.queue.dedupe_window,
+        ledger=settings.people.ledger,
+        retry_delay=settings.people.retry_delay,
+    )
+
+
+def _set_up_log(settings: Settings, secrets: frozenset[str]) -> None:
+    from carex import log
+
+    log.setup(settings.home, level=settings.log.level, format=settings.log.format, secrets=secrets, name="worker")
 
 
 def _plugins(settings: Settings) -> tuple[Any, frozenset[str]]:

@@ -72,7 +72,7 @@ def read_sheet(file: Path) -> Sheet:
             line = _line({column: cell for column, cell in zip(columns, row, strict=False) if column})
             if line.id in lines:
                 raise UsageError(f"the id {line.id} is in the file twice.")
-        except UsageError as error:  # noqa: PERF203 - one bad line does not stop the rest
+        except UsageError as error:  # one bad line does not stop the rest
             problems.append(f"line {number}: {error.message}")
         else:
             lines[line.id] = line

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -35,8 +36,8 @@ class Presence:
     async def woken(self, timeout: float) -> None:
         """Return when somebody rang, or after `timeout` seconds."""
         loop = asyncio.get_running_loop()
-        rang = loop.create_future()
-        loop.add_reader(self._socket, lambda: rang.done() or rang.set_result(None))
+        rang: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._socket, _resolve, rang)
         try:
             await asyncio.wait_for(rang, timeout)
         except asyncio.TimeoutError:  # not TimeoutError: they are one only from Python 3.11 on
@@ -97,8 +98,13 @@ def sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
 @contextlib.contextmanager
-def _short(folder: Path):  # type: ignore[no-untyped-def]
+def _short(folder: Path) -> Iterator[str]:
     """A short name for the folder: a socket's path may have 107 bytes at most, and folders are often deeper."""
     if len(os.fsencode(folder)) < 80:
         yield str(folder)

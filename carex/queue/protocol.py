@@ -77,8 +77,8 @@ class Holder:
 
 @dataclass(frozen=True)
 class Counts:
-    """How much there is. `by_state` is keyed by (type, state), without done tasks; `oldest_due` is for how many seconds the
-    oldest due task has waited; `counters` are sums over the life of the installation."""
+    """How much there is. `by_state` is keyed by (type, state), without done tasks; `oldest_due` is how many seconds
+    the oldest due task has waited; `counters` are sums over the life of the installation."""
 
     by_state: Mapping[tuple[str, State], int]
     oldest_due: float
@@ -135,7 +135,7 @@ class Queue(Protocol):
     async def counts(self) -> Counts: ...
 
     async def prune(self, older_than: float) -> int:
-        """Delete done tasks that ended over so many seconds ago and whose key holds no more; a bounded number a call."""
+        """Delete done tasks that ended over so many seconds ago and whose key holds no more, some at a time."""
         ...
 
     async def close(self) -> None:

@@ -302,7 +302,7 @@ class SqliteQueue:
 
 
 async def _to_its_end(claim: Coroutine[Any, Any, T]) -> T:
-    """Claims that are under way cannot be called off: a cancellation comes too late, and the caller gets what was leased."""
+    """A claim that is under way cannot be called off: too late for a cancellation, what was leased is returned."""
     running = asyncio.ensure_future(claim)
     try:
         return await asyncio.shield(running)

@@ -65,7 +65,7 @@ def within(seconds: float, otherwise: str = "Try again.") -> Iterator[None]:
         with anyio.fail_after(seconds):
             yield
     except TimeoutError:
-        message = f"The storage did not answer within {seconds:g} s."
+        message = "The storage did not answer in time (server.accept_timeout)."
         raise Problem(503, "storage_timeout", message, otherwise, headers=RETRY_AFTER) from None
 
 

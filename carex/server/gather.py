@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from carex.errors import Unreachable
 from carex.queue import Placed, Queue
@@ -15,43 +16,51 @@ UNKNOWN = (
 )
 
 
+@dataclass(frozen=True)
+class Waiting:
+    task: Task
+    answer: asyncio.Future[Placed]
+    since: float
+
+
 class Gather:
-    """Puts tasks: those of the same turn of the event loop as one."""
+    """Puts tasks, one trip at a time: whoever arrives during a trip shares the next."""
 
     def __init__(self, queue: Queue, timeout: float) -> None:
         self._queue = queue
         self._timeout = timeout
-        self._waiting: list[tuple[Task, asyncio.Future[Placed]]] = []
-        self._trips: set[asyncio.Task[None]] = set()
+        self._waiting: list[Waiting] = []
+        self._trips: asyncio.Task[None] | None = None
 
     async def put(self, task: Task) -> Placed:
         """The task is stored when this returns. Raises what a put raises, or Problem after `timeout` seconds."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Placed] = loop.create_future()
-        if not self._waiting:
-            loop.call_soon(self._leave)
-        self._waiting.append((task, answer))
-        return await answer
+        mine = Waiting(task, loop.create_future(), loop.time())
+        self._waiting.append(mine)
+        if self._trips is None:
+            self._trips = loop.create_task(self._travel())
+        return await mine.answer
 
-    def _leave(self) -> None:
-        together, self._waiting = self._waiting, []
-        trip = asyncio.ensure_future(self._travel(together))
-        self._trips.add(trip)  # the loop itself holds tasks weakly
-        trip.add_done_callback(self._trips.discard)
+    async def _travel(self) -> None:
+        while self._waiting:
+            together, self._waiting = self._waiting, []
+            await self._put(together)
+        self._trips = None
 
-    async def _travel(self, together: list[tuple[Task, asyncio.Future[Placed]]]) -> None:
+    async def _put(self, together: list[Waiting]) -> None:
+        waited = asyncio.get_running_loop().time() - together[0].since
         try:
-            with within(self._timeout, UNKNOWN):
-                found = await self._queue.put([task for task, _ in together])
+            with within(max(self._timeout - waited, 0.0), UNKNOWN):
+                found = await self._queue.put([each.task for each in together])
         except Exception as error:  # noqa: BLE001 - it is raised again where the task came from
             if len(together) > 1 and not isinstance(error, (Problem, Unreachable)):
                 for each in together:  # one of them cannot be stored: the others do not suffer for it
-                    await self._travel([each])
+                    await self._put([each])
                 return
-            for _, answer in together:
-                if not answer.done():  # done: the request was cancelled meanwhile
-                    answer.set_exception(error)
+            for each in together:
+                if not each.answer.done():  # done: the request was cancelled meanwhile
+                    each.answer.set_exception(error)
         else:
-            for (_, answer), placed in zip(together, found, strict=True):
-                if not answer.done():
-                    answer.set_result(placed)
+            for each, placed in zip(together, found, strict=True):
+                if not each.answer.done():
+                    each.answer.set_result(placed)

@@ -20,7 +20,7 @@ LEASE = 30.0
 Scenario = Callable[["Backend", Queue], Awaitable[None]]
 
 
-def on_every_backend(scenario: Scenario) -> Callable[["Backend"], None]:
+def on_every_backend(scenario: Scenario) -> Callable[[Backend], None]:
     """Run an asynchronous scenario with one queue open."""
 
     def test(backend: Backend) -> None:
@@ -343,7 +343,8 @@ async def test_counts_say_how_much_waits_runs_and_failed_and_since_when(backend:
     await queue.settle([(delivery, Fail("x"))])
     backend.clock.now += 7
     counts = await queue.counts()
-    assert counts.by_state == {("deal", "waiting"): 1, ("deal", "running"): 1, ("deal", "failed"): 1, ("mail", "waiting"): 1}
+    expected = {("deal", "waiting"): 1, ("deal", "running"): 1, ("deal", "failed"): 1, ("mail", "waiting"): 1}
+    assert counts.by_state == expected
     assert counts.oldest_due == 7
     assert [(holder.alive, holder.running) for holder in counts.holders] == [(True, 1)]
 

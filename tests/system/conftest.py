@@ -43,7 +43,9 @@ class Installation:
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CAREX_", "WEBHOOK_", "REDIS_"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("CAREX_", "WEBHOOK_", "REDIS_"))
+        }
         return {**kept, "PYTHONPATH": str(PLUGINS), "COLUMNS": "200", **self.env}
 
     def command(self, *args: str) -> list[str]:

@@ -86,7 +86,9 @@ def test_only_the_types_asked_for_are_run(installation: Installation) -> None:
     assert (installation.entry(tame).state, installation.entry(sync).state) == ("done", "waiting")
 
 
-def test_a_killed_workers_tasks_are_taken_up_at_once(installation: Installation, tmp_path: Path, eventually: Any) -> None:
+def test_a_killed_workers_tasks_are_taken_up_at_once(
+    installation: Installation, tmp_path: Path, eventually: Any
+) -> None:
     trace = tmp_path / "trace"
     installation.put(*(animal("tame", trace, n=n, seconds=0.5) for n in range(20)))
     victim = installation.worker()

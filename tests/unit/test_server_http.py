@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -100,7 +101,11 @@ class Down:
 class Stuck(Down):
     """Storage that never answers."""
 
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
     async def put(self, tasks: Sequence[Task]) -> list[Placed]:
+        self.asked.set()
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -272,6 +277,18 @@ def test_without_storage_nothing_is_accepted(tmp_path: Path, queue: Any, code: s
     answer = ask(tmp_path, "POST", "/Greet?name=Ann", queue=queue, accept_timeout=0.05)
     assert (answer.status_code, error(answer)["code"]) == (503, code)
     assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_who_waits_behind_a_stuck_put_is_answered_in_time_too(tmp_path: Path) -> None:
+    async def scenario(http: httpx.AsyncClient, queue: Queue) -> None:
+        first = asyncio.create_task(http.post("/Greet?name=Ann"))
+        await cast(Stuck, queue).asked.wait()
+        began = time.monotonic()
+        second = await http.post("/Greet?name=Bob")
+        assert (first.done(), second.status_code) == (True, 503)
+        assert time.monotonic() - began < 0.95
+
+    run(scenario, tmp_path, queue=Stuck(), accept_timeout=0.5)
 
 
 @pytest.mark.parametrize("queue", [Down(), Stuck()])
