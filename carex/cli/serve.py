@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from carex.settings import Settings
 
 BACKLOG = 2048
+OPEN_FILES = 65536
 LAST_REQUESTS = 10
 """Seconds that requests in flight are given when the server is told to stop."""
 RESTART_FIRST, RESTART_MOST = 1.0, 30.0
@@ -41,6 +42,7 @@ def command(
     from carex.queue import open_queue
     from carex.server import check_bind
 
+    _allow_many_connections()
     root: Root = ctx.obj
     root.flags |= {"server.host": host, "server.port": port}
     settings = root.settings
@@ -87,6 +89,15 @@ async def _serve(
         if worker:
             await stack.enter_async_context(_kept_alive(worker, settings.worker.grace))
         await server.serve(sockets=[listener])
+
+
+def _allow_many_connections() -> None:
+    """Raise the limit on open files: by default a thousand idle connections would lock everybody else out."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

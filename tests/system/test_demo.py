@@ -85,7 +85,7 @@ def test_ctrl_c_ends_everything_and_gives_the_terminal_back(demo: Installation, 
         os.execve(sys.executable, demo.command("demo"), {**os.environ, **demo.env, "TERM": "xterm"})
     seen = bytearray()
     _read(terminal, seen, until=b"The first deal has a responsible person")
-    os.write(terminal, b"\x03")
+    os.kill(pid, signal.SIGINT)  # to it alone: a terminal would tell its children too
     _read(terminal, seen, until=b"has been stopped")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
     assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")  # the cursor is back
