@@ -87,6 +87,7 @@ class Database:
         self._waiting: deque[_Work] = deque()
         self._wake = threading.Semaphore(0)
         self._closed = False
+        self._full = False
         self._thread = threading.Thread(target=self._write, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
 
@@ -142,6 +143,11 @@ class Database:
     def _transact(self, batch: list[_Work]) -> None:
         connection = self._connection
         try:
+            if self._full:
+                # The space that somebody has freed must go into the file first: a write-ahead log that took it
+                # could never be emptied again, for that needs space too.
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self._full = False
             connection.execute("BEGIN IMMEDIATE")
             try:
                 for work in batch:
@@ -154,6 +160,7 @@ class Database:
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # the work's own mistake, not the storage's
         except sqlite3.Error as error:
+            self._full = self._full or "disk is full" in str(error)
             if "I/O" in str(error):
                 self._reopen()
             raise cannot_answer(self.path, error) from None

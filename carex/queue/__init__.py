@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from carex.errors import ConfigError
 from carex.queue.protocol import STATES, Counts, Delivery, Entry, Filter, Holder, Placed, Queue, State
@@ -10,11 +11,20 @@ from carex.queue.protocol import STATES, Counts, Delivery, Entry, Filter, Holder
 __all__ = ["STATES", "Counts", "Delivery", "Entry", "Filter", "Holder", "Placed", "Queue", "State", "open_queue"]
 
 
-def open_queue(url: str, *, lease: float = 30.0) -> Queue:
-    """Open the queue at `sqlite:///path/to/queue.db`; its tables are made if missing. `lease` is in seconds."""
+def open_queue(url: str, *, lease: float = 30.0, allow_volatile: bool = False) -> Queue:
+    """Open the queue at `sqlite:///path/to/queue.db`, whose tables are made if missing, or at `redis://host:port/db`.
+
+    `lease` is in seconds. `allow_volatile` accepts a Redis server that would lose tasks (see `carex.queue.redis`).
+    """
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
         from carex.queue.sqlite import SqliteQueue
 
         return SqliteQueue(Path(rest), lease=lease)
-    raise ConfigError(f"queue.url: {scheme!r} is not a queue Carex knows", "Use sqlite:///path/to/queue.db.")
+    if scheme in ("redis", "rediss"):
+        from carex.queue.redis import RedisQueue
+
+        return cast("Queue", RedisQueue(url, lease=lease, allow_volatile=allow_volatile))
+    raise ConfigError(
+        f"queue.url: {scheme!r} is not a queue Carex knows", "Use sqlite:///path/to/queue.db or redis://host:port/0."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from carex.database import Connection, Database, wal_is_safe
+from carex.errors import Unreachable
 from carex.queue.presence import Bell, Presence, is_alive
 from carex.queue.protocol import Counts, Delivery, Entry, Filter, Holder, Placed
 from carex.queue.rows import condition_of, dump, entry_of, task_of
@@ -229,7 +231,8 @@ class SqliteQueue:
                 connection.execute("DELETE FROM holders WHERE id = ?", (self._holder,))
                 self._news = True
 
-            await self._db.run(leave)
+            with contextlib.suppress(Unreachable):  # then the next holder finds our lock free, and takes them
+                await self._db.run(leave)
             self._presence.leave()
             self._presence = None
         await self._db.close()
