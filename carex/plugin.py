@@ -80,11 +80,12 @@ class Handler:
 
 @dataclass(frozen=True)
 class Webhook:
-    """A path at which a request becomes a task."""
+    """A path at which a request becomes a task. With `may_be_open`, `server.open_intake` opens it to everybody."""
 
     path: str
     function: Callable[[Call], Task]
     plugin: Plugin
+    may_be_open: bool = False
 
 
 class Plugin:
@@ -126,13 +127,16 @@ class Plugin:
 
         return register
 
-    def webhook(self, path: str) -> Callable[[F], F]:
-        """Register `function(call) -> Task` for `POST path`. It may raise `BadCall` (the caller sees a 422)."""
+    def webhook(self, path: str, *, may_be_open: bool = False) -> Callable[[F], F]:
+        """Register `function(call) -> Task` for `POST path`. It may raise `BadCall` (the caller sees a 422).
+
+        `may_be_open` is for old callers that know no token: the setting `server.open_intake` lets them in.
+        """
 
         def register(function: F) -> F:
             if not path.startswith("/") or path in self.webhooks:
                 raise ConfigError(f"{_place(function)}: {path!r} must start with / and be registered once.")
-            self.webhooks[path] = Webhook(path, function, self)
+            self.webhooks[path] = Webhook(path, function, self, may_be_open)
             return function
 
         return register

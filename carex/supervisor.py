@@ -25,7 +25,8 @@ class Child:
 
     def _start(self) -> None:
         # It holds the reading end of a pipe and stops when we, the writing end, are gone, however suddenly.
-        self.process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603 - our own command
+        # A session of its own: Ctrl-C is for us, and we pass it on once.
+        self.process = subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
         self._started = time.monotonic()
         self._down = False
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from carex.cli.output import talk
+from carex.cli.process import myself, start
 from carex.errors import ConfigError, Refused
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ BACKLOG = 2048
 OPEN_FILES = 65536
 LAST_REQUESTS = 10
 """Seconds that requests in flight are given when the server is told to stop."""
-RESTART_FIRST, RESTART_MOST = 1.0, 30.0
-"""Seconds before a dead worker is started again: doubled each time, up to the most."""
-STEADY = 60.0
-"""The delay begins at the first again after a worker lived this many seconds."""
 
 
 def command(
@@ -38,7 +35,6 @@ def command(
     with_worker: Annotated[bool, typer.Option("--with-worker", help="Start a worker too, and keep it alive.")] = False,
 ) -> None:
     """Take work in over HTTP until told to stop (SIGTERM, Ctrl-C)."""
-    from carex import log, registry
     from carex.queue import open_queue
     from carex.server import check_bind
 
@@ -48,22 +44,14 @@ def command(
     settings = root.settings
     check_bind(settings)
     listener = _listen(settings.server.host, settings.server.port)
-    log.setup(
-        settings.home,
-        level=settings.log.level,
-        format=settings.log.format,
-        secrets=settings.secrets(),
-        name="serve",
-    )
-    plugins = registry.load()
+    plugins = start(settings, "serve")
     queue = open_queue(settings.queue.url, lease=settings.queue.lease)
     _announce(settings, queue, plugins, listener)
-    asyncio.run(_serve(settings, queue, plugins, listener, _worker_command(root) if with_worker else None))
+    with _worker_beside(root, settings) if with_worker else nullcontext():
+        asyncio.run(_serve(settings, queue, plugins, listener))
 
 
-async def _serve(
-    settings: Settings, queue: Queue, plugins: Registry, listener: socket.socket, worker: list[str] | None
-) -> None:
+async def _serve(settings: Settings, queue: Queue, plugins: Registry, listener: socket.socket) -> None:
     import uvicorn
 
     from carex.server import create_app
@@ -84,20 +72,10 @@ async def _serve(
     server = uvicorn.Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again in the end: then it is no death
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(queue.close)
-        if worker:
-            await stack.enter_async_context(_kept_alive(worker, settings.worker.grace))
+    try:
         await server.serve(sockets=[listener])
-
-
-def _allow_many_connections() -> None:
-    """Raise the limit on open files: by default a thousand idle connections would lock everybody else out."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    finally:
+        await queue.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -124,6 +102,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _announce(settings: Settings, queue: Queue, plugins: Registry, listener: socket.socket) -> None:
     from carex.masking import mask
+    from carex.server.gate import open_paths
 
     host, port = listener.getsockname()[:2]
     talk(f"Carex listens on http://{f'[{host}]' if ':' in host else host}:{port}")
@@ -131,47 +110,33 @@ def _announce(settings: Settings, queue: Queue, plugins: Registry, listener: soc
     talk(f"  queue     {mask(settings.queue.url)}")
     talk(f"            {queue.durability}")
     if settings.server.open_intake:
-        talk(f"  WARNING   server.open_intake: anybody who reaches {' '.join(plugins.webhooks)} can put tasks.")
-    for broken in plugins.broken:
-        talk(f"  WARNING   plugin {broken.name} ({broken.package}) could not be loaded: {broken.error}")
+        talk(
+            f"  WARNING   server.open_intake: anybody can put tasks at {' '.join(sorted(open_paths(plugins.webhooks)))}."
+        )
 
 
-def _worker_command(root: Root) -> list[str]:
-    config = ["--config", str(root.config)] if root.config else []
-    return [sys.executable, "-m", "carex", "--home", str(root.home), *config, "worker", "--supervised"]
+@contextmanager
+def _worker_beside(root: Root, settings: Settings) -> Iterator[None]:
+    """Keep a worker alive beside the server. It stops when its stdin closes: when we end, however that is."""
+    from carex.supervisor import supervise
 
-
-@asynccontextmanager
-async def _kept_alive(command: list[str], grace: float) -> AsyncIterator[None]:
-    """Run a worker beside the server. It is started again when it dies, and stops when its stdin closes: when we end,
-    however that is."""
-    processes: list[asyncio.subprocess.Process] = []
-    keeper = asyncio.create_task(_keep_alive(command, processes))
+    signals: list[int] = []
+    command = [*myself(root), "worker", "--supervised"]
+    keeper = threading.Thread(
+        target=supervise, args=(command, settings.worker.processes, signals, settings.worker.grace + 5)
+    )
+    keeper.start()
     try:
         yield
     finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
-        for process in processes:
-            await _stop(process, grace)
+        signals.append(signal.SIGTERM)
+        keeper.join()
 
 
-async def _keep_alive(command: list[str], processes: list[asyncio.subprocess.Process]) -> None:
-    delay, clock = RESTART_FIRST / 2, asyncio.get_running_loop().time
-    while True:
-        started = clock()
-        process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
-        processes[:] = [process]
-        code = await process.wait()
-        delay = RESTART_FIRST if clock() - started >= STEADY else min(delay * 2, RESTART_MOST)
-        talk(f"The worker ended with code {code}; it starts again in {delay:g} s.")
-        await asyncio.sleep(delay)
+def _allow_many_connections() -> None:
+    """Raise the limit on open files: by default a thousand idle connections would lock everybody else out."""
+    import resource
 
-
-async def _stop(process: Any, grace: float) -> None:
-    process.stdin.close()
-    try:
-        await asyncio.wait_for(process.wait(), grace + 5)
-    except asyncio.TimeoutError:
-        process.kill()
-        await process.wait()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))

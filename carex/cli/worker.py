@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from carex.cli import Root, output
+from carex.cli.process import myself, start, start_log
 
 if TYPE_CHECKING:
     from carex.people import People
@@ -46,18 +47,13 @@ def command(
 def _supervise(root: Root, settings: Settings, burst: bool) -> int:
     from carex.supervisor import supervise
 
-    _set_up_log(settings, settings.secrets())
+    start_log(settings, "worker")
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, frame: signals.append(received))
     flags = ["--burst"] if burst else []
-    children = [*_myself(root), "worker", "--supervised", *flags, *_options(settings)]
+    children = [*myself(root), "worker", "--supervised", *flags, *_options(settings)]
     return supervise(children, settings.worker.processes, signals, settings.worker.grace + 5, once=burst)
-
-
-def _myself(root: Root) -> list[str]:
-    config = ["--config", str(root.config)] if root.config else []
-    return [sys.executable, "-m", "carex", "--home", str(root.home), *config]
 
 
 def _options(settings: Settings) -> list[str]:
@@ -69,8 +65,7 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
     import asyncio
     from contextlib import suppress
 
-    registry, secrets = _plugins(settings)
-    _set_up_log(settings, secrets)
+    registry = start(settings, "worker")
     if settings.metrics.port is not None and not supervised:
         from prometheus_client import start_http_server
 
@@ -82,7 +77,7 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
 
         queue = open_queue(settings.queue.url, lease=settings.queue.lease)
         people = _open_people(root, settings)
-        alone = [*_myself(root), "worker", "--alone"]
+        alone = [*myself(root), "worker", "--alone"]
         worker = Worker(settings, queue, registry, people, alone=alone, burst=burst)
         loop = asyncio.get_running_loop()
 
@@ -118,8 +113,7 @@ def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> Non
 
     from carex.isolation import serve_alone
 
-    registry, secrets = _plugins(settings)
-    _set_up_log(settings, secrets)
+    registry = start(settings, "worker")
 
     async def serve() -> None:
         people = _open_people(root, settings)
@@ -137,29 +131,6 @@ def _open_people(root: Root, settings: Settings) -> People:
         ledger=settings.people.ledger,
         retry_delay=settings.people.retry_delay,
     )
-
-
-def _set_up_log(settings: Settings, secrets: frozenset[str]) -> None:
-    from carex import log
-
-    log.setup(settings.home, level=settings.log.level, format=settings.log.format, secrets=secrets, name="worker")
-
-
-def _plugins(settings: Settings) -> tuple[Any, frozenset[str]]:
-    """The plugins, the broken ones named; and what must not be logged, now that their settings are known."""
-    from contextlib import suppress
-
-    from carex.errors import ConfigError
-    from carex.registry import load
-
-    registry = load()
-    for broken in registry.broken:
-        output.talk(f"Plugin {broken.name} ({broken.package}) is broken, its tasks wait: {broken.error}")
-    for each in registry.loaded:
-        if each.plugin.settings:
-            with suppress(ConfigError):  # said when the worker opens the plugin
-                settings.plugin(each.plugin.name, each.plugin.settings)
-    return registry, settings.secrets()
 
 
 def _when_stdin_ends(act: Callable[[], Any]) -> None:

@@ -6,7 +6,7 @@
 | `/in/INTAKE_TOKEN/…`                | put tasks (a robot can send nothing but a URL)        |
 | `Authorization: Bearer ADMIN_TOKEN` | everything                                            |
 | this machine, not through a proxy   | everything                                            |
-| others, with `server.open_intake`   | the webhooks                                          |
+| others, with `server.open_intake`   | the webhooks of old callers (`may_be_open`)           |
 
 The gate is also where errors become answers and where a request is logged: by its route, never by its path.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ from carex.server.answers import Problem, refusal
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from carex.plugin import Webhook
     from carex.settings import Settings
 
 PROXY_HEADERS = {b"x-forwarded-for", b"forwarded"}
@@ -51,16 +52,21 @@ def check_bind(settings: Settings) -> None:
         )
 
 
+def open_paths(webhooks: Mapping[str, Webhook]) -> set[str]:
+    """The paths that `server.open_intake` opens."""
+    return {path for path, webhook in webhooks.items() if webhook.may_be_open}
+
+
 class Gate:
     """ASGI middleware: admits a request or refuses it, and answers for every error behind it."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, webhooks: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, webhooks: Mapping[str, Webhook]) -> None:
         self.app = app
         self._webhooks = webhooks
         self._intake = _bytes(settings.server.intake_token)
         self._admin = _bytes(settings.server.admin_token)
         self._notes: list[str] = []
-        self._open = webhooks if settings.server.open_intake else ()
+        self._open = open_paths(webhooks) if settings.server.open_intake else set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

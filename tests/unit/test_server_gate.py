@@ -12,13 +12,21 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from carex.errors import ConfigError
+from carex.plugin import Plugin
 from carex.server import check_bind
 from carex.server.gate import Gate
 from carex.settings import Settings, load
+from carex.task import Task
 
 STRANGER = "203.0.113.9"
 TOKENS = {"intake_token": "in-токен", "admin_token": "admin-токен"}
 ADMIN = {"Authorization": "Bearer admin-токен".encode()}
+
+
+PLUGIN = Plugin("greeter")
+PLUGIN.webhook("/Greet", may_be_open=True)(lambda call: Task("greet"))
+PLUGIN.webhook("/Hush")(lambda call: Task("greet"))
+WEBHOOKS = PLUGIN.webhooks
 
 
 def settings_of(home: Path, **server: Any) -> Settings:
@@ -34,7 +42,7 @@ def ask(
     home: Path, method: str, url: str, headers: Any = None, *, caller: str = "127.0.0.1", **server: Any
 ) -> httpx.Response:
     async def scenario() -> httpx.Response:
-        gate = Gate(path_of, settings_of(home, **server), {"/Greet"})
+        gate = Gate(path_of, settings_of(home, **server), WEBHOOKS)
         transport = httpx.ASGITransport(gate, client=(caller, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://carex") as http:
             return await http.request(method, url, headers=headers)
@@ -101,8 +109,8 @@ def test_a_wrong_token_is_wrong_from_this_machine_too(tmp_path: Path) -> None:
     assert ask(tmp_path, "GET", "/metrics", {"Authorization": "Bearer x"}, **TOKENS).status_code == 401
 
 
-@pytest.mark.parametrize(("url", "status"), [("/Greet", 200), ("/tasks/greet", 401), ("/metrics", 401)])
-def test_open_intake_opens_the_webhooks_and_nothing_else(tmp_path: Path, url: str, status: int) -> None:
+@pytest.mark.parametrize(("url", "status"), [("/Greet", 200), ("/Hush", 401), ("/tasks/greet", 401), ("/metrics", 401)])
+def test_open_intake_opens_the_old_callers_webhooks_and_nothing_else(tmp_path: Path, url: str, status: int) -> None:
     assert ask(tmp_path, "POST", url, caller=STRANGER, open_intake=True, **TOKENS).status_code == status
 
 

@@ -17,8 +17,8 @@ from carex_bitrix24.ids import is_blank, read_contacts, read_id
 T = TypeVar("T")
 
 
-@plugin.webhook("/CarexRandom")
-@plugin.webhook("/CompanyRandom")
+@plugin.webhook("/CarexRandom", may_be_open=True)
+@plugin.webhook("/CompanyRandom", may_be_open=True)
 def random_deal(call: Call) -> Task:
     """Have a deal given to a random available employee."""
     deal = _deal(call)
