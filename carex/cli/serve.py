@@ -110,9 +110,8 @@ def _announce(settings: Settings, queue: Queue, plugins: Registry, listener: soc
     talk(f"  queue     {mask(settings.queue.url)}")
     talk(f"            {queue.durability}")
     if settings.server.open_intake:
-        talk(
-            f"  WARNING   server.open_intake: anybody can put tasks at {' '.join(sorted(open_paths(plugins.webhooks)))}."
-        )
+        opened = " ".join(sorted(open_paths(plugins.webhooks)))
+        talk(f"  WARNING   server.open_intake: anybody can put tasks at {opened}.")
 
 
 @contextmanager

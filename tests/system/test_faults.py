@@ -1,4 +1,4 @@
-"""What breaks around Carex: a full disk, folders that cannot be written, settings that are wrong. Clear words, nothing lost."""
+"""What breaks around Carex: a full disk, folders that cannot be written, wrong settings. Clear words, nothing lost."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class Portal:
         except httpx.ReadTimeout:
             return Verdict(Kind.OUTAGE, f"no answer within {self._timeout:g} s")
         except BROKEN as error:
-            said = f"{type(error).__name__} {plain(str(error))}".strip()
+            said = plain(str(error)) or type(error.__cause__ or error).__name__
             if never_sent(error):
                 return Verdict(Kind.UNSENT, f"no connection to {_origin(base)} ({said})")
             return Verdict(Kind.OUTAGE, f"the connection broke ({said})")
