@@ -1,0 +1,1 @@
+"""The plain server, and what sends it requests."""
