@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from carex.errors import ConfigError, Unreachable
@@ -84,8 +84,7 @@ class Database:
         self._busy_timeout = busy_timeout
         self._connection = connect(path, migrations, busy_timeout)
         self._after_commit = after_commit
-        self._waiting: deque[_Work] = deque()
-        self._wake = threading.Semaphore(0)
+        self._waiting: SimpleQueue[_Work | None] = SimpleQueue()  # None: nothing more will come
         self._closed = False
         self._full = False
         self._thread = threading.Thread(target=self._write, name=f"writer of {path.name}", daemon=True)
@@ -100,8 +99,7 @@ class Database:
             raise Unreachable(f"{self.path} is closed.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._waiting.append(_Work(work, future, loop))
-        self._wake.release()
+        self._waiting.put(_Work(work, future, loop))
         return await future
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -111,19 +109,19 @@ class Database:
         """Finish what waits, then close the file."""
         if not self._closed:
             self._closed = True
-            self._wake.release()
+            self._waiting.put(None)
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
     def _write(self) -> None:
-        while True:
-            self._wake.acquire()
-            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        closing = False
+        while not closing:
+            waiting = [self._waiting.get(), *(self._waiting.get() for _ in range(self._waiting.qsize()))]
+            closing = None in waiting
+            batch = [work for work in waiting if work is not None]
             if batch:
                 self._commit(batch)
                 _deliver(batch)
-            elif self._closed:
-                self._connection.close()
-                return
+        self._connection.close()
 
     def _commit(self, batch: list[_Work]) -> None:
         """Run a batch in one transaction; if any of it fails, each on its own, so that none suffers for another."""

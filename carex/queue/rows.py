@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from carex.database import Connection, Row
@@ -36,23 +36,18 @@ def condition_of(connection: Connection, where: Filter) -> tuple[str, list[Any]]
     return " AND ".join(parts), values
 
 
-def task_of(row: Row) -> Task:
-    return Task(
-        row["type"],
-        json.loads(row["payload"]),
-        row["key"],
-        row["window"],
-        row["due"],
-        row["source"],
-        row["id"],
-        row["attempt"],
-        row["created"],
-    )
+TASK = "type, payload, key, window, due, source, id, attempt, created"
+"""The columns that make a task, in the order of its fields."""
+
+
+def task_of(columns: Sequence[Any]) -> Task:
+    type, payload, *rest = columns
+    return Task(type, json.loads(payload), *rest)
 
 
 def entry_of(row: Row) -> Entry:
     return Entry(
-        task_of(row),
+        task_of([row[column] for column in TASK.split(", ")]),
         row["state"],
         row["reason"],
         row["crashes"],

@@ -16,12 +16,14 @@ from carex.database import Connection, Database, wal_is_safe
 from carex.errors import Unreachable
 from carex.queue.presence import Bell, Presence, is_alive
 from carex.queue.protocol import Counts, Delivery, Entry, Filter, Holder, Placed
-from carex.queue.rows import condition_of, dump, entry_of, task_of
+from carex.queue.rows import TASK, condition_of, dump, entry_of, task_of
 from carex.task import BpmnError, Done, Outcome, Retry, Task, Unfinished, Wait
 
 T = TypeVar("T", bound=tuple[Any, ...])
 POLL = 1.0
 """Seconds between looks for dead holders, and for tasks of which no bell told."""
+HELD = "id = ? AND fence = ? AND +state = 'running'"
+"""What is true of a task as long as its lease is ours. (The + keeps SQLite to the index on the id.)"""
 HISTORY = 50
 """How many past attempts a task remembers."""
 
@@ -112,14 +114,16 @@ class SqliteQueue:
         )
         oldest = f"SELECT seq FROM ({' UNION ALL '.join([each] * len(names))}) ORDER BY due, seq LIMIT ?"
         values = [value for name in names for value in (name, now, limit)]
-        rows = connection.execute(
+        cursor = connection.cursor()
+        cursor.row_factory = None  # plain tuples: this is the hot path
+        rows = cursor.execute(
             "UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, holder = ?, lease = ?, "
-            f"started = ? WHERE seq IN ({oldest}) RETURNING *",
+            f"started = ? WHERE seq IN ({oldest}) RETURNING due, seq, fence, holder, crashes, {TASK}",
             (self._holder, self._ticks() + self._lease, now, *values, limit),
         ).fetchall()
         if rows:
-            rows.sort(key=lambda row: (row["due"], row["seq"]))
-            return [Delivery(task_of(row), row["fence"], row["holder"], row["crashes"], now) for row in rows], now
+            rows.sort()  # by due and seq: an UPDATE returns in any order
+            return [Delivery(task_of(row[5:]), row[2], row[3], row[4], now) for row in rows], now
         next_due = min(_first_due(connection, name) for name in names)
         return [], next_due
 
@@ -137,26 +141,35 @@ class SqliteQueue:
         self, outcomes: Sequence[tuple[Delivery, Outcome]], counters: Mapping[str, float] | None = None
     ) -> list[Delivery]:
         def work(connection: Connection) -> list[Delivery]:
-            now = self._clock()
-            lost = _lost(connection, [delivery for delivery, _ in outcomes])
-            kept = [(d, outcome) for d, outcome in outcomes if d not in lost] if lost else outcomes
-            done = [
-                (now, None if o.result is None else dump(o.result), d.task.id) for d, o in kept if isinstance(o, Done)
-            ]
-            connection.executemany(
-                "UPDATE tasks SET state = 'done', finished = ?, result = ?, reason = '', holder = NULL WHERE id = ?",
-                done,
-            )
-            for delivery, outcome in kept:
-                if not isinstance(outcome, Done):
-                    self._set_back(connection, delivery, outcome, now)
+            lost: list[Delivery] = []
+            connection.execute("SAVEPOINT settle")
+            if not self._settle(connection, outcomes):
+                connection.execute("ROLLBACK TO settle")
+                lost = _lost(connection, [delivery for delivery, _ in outcomes])
+                self._settle(connection, [(delivery, o) for delivery, o in outcomes if delivery not in lost])
+            connection.execute("RELEASE settle")
             _count(connection, counters or {})
             return lost
 
         return await self._db.run(work)
 
-    def _set_back(self, connection: Connection, delivery: Delivery, outcome: Unfinished, now: float) -> None:
-        """Store an attempt that did not end in done."""
+    def _settle(self, connection: Connection, outcomes: Sequence[tuple[Delivery, Outcome]]) -> bool:
+        """Store the outcomes; return False if some lease was lost, which is rare: then all is to be taken back."""
+        now = self._clock()
+        done, held = [], True
+        for delivery, outcome in outcomes:
+            if isinstance(outcome, Done):
+                result = None if outcome.result is None else dump(outcome.result)
+                done.append((now, result, delivery.task.id, delivery.fence))
+            else:
+                held = self._set_back(connection, delivery, outcome, now) and held
+        settled = connection.executemany(
+            f"UPDATE tasks SET state = 'done', finished = ?, result = ?, reason = '', holder = NULL WHERE {HELD}", done
+        )
+        return held and (not done or settled.rowcount == len(done))
+
+    def _set_back(self, connection: Connection, delivery: Delivery, outcome: Unfinished, now: float) -> bool:
+        """Store an attempt that did not end in done; return False if its lease was lost."""
         state, due = "failed", now
         finished: float | None = now
         if isinstance(outcome, (Retry, Wait)):
@@ -165,19 +178,13 @@ class SqliteQueue:
         reason = outcome.reason
         if isinstance(outcome, BpmnError):
             reason = f"{outcome.code}: {reason}" if reason else outcome.code
-        connection.execute(
+        history = _remember(connection, delivery.task.id, type(outcome).__name__, reason, now)
+        settled = connection.execute(
             "UPDATE tasks SET state = ?, due = ?, finished = ?, reason = ?, history = ?, holder = NULL, "
-            "attempt = attempt - ? WHERE id = ?",
-            (
-                state,
-                due,
-                finished,
-                reason,
-                _remember(connection, delivery.task.id, type(outcome).__name__, reason, now),
-                isinstance(outcome, Wait),
-                delivery.task.id,
-            ),
+            f"attempt = attempt - ? WHERE {HELD}",
+            (state, due, finished, reason, history, isinstance(outcome, Wait), delivery.task.id, delivery.fence),
         )
+        return bool(settled.rowcount == 1)
 
     # ------------------------------------------------------------------ who lives, who is dead
 
