@@ -73,21 +73,24 @@ class Gate:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 0
+        status, answered = 0, False
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
                 status = message["status"]
+            else:
+                answered = not message.get("more_body")
             await send(message)
 
         try:
             scope = self._admit(scope)
             await self.app(scope, receive, watched)
         except Exception as error:  # the last place where it can become an answer
-            if status:
+            if status and not answered:
                 raise  # half an answer is out: only closing the connection is honest
-            await refusal(error)(scope, receive, watched)
+            if not status:
+                await refusal(error)(scope, receive, watched)
         self._note(f"{scope['method']} {_route(scope)} {status} {(time.perf_counter() - started) * 1000:.1f} ms")
 
     def _note(self, line: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +40,15 @@ class Intake:
         self.settings = settings
         self.queue = queue
         self.registry = registry
+        self.webhooks = {path: self._webhook(each) for path, each in registry.webhooks.items()}
+        """What is called at each webhook's path."""
         self._gather = Gather(queue, settings.server.accept_timeout)
 
     def routes(self) -> list[Route]:
-        webhooks = [self._webhook(each) for each in self.registry.webhooks.values()]
+        webhooks = [Route(path, called, methods=["POST"]) for path, called in self.webhooks.items()]
         return [*webhooks, Route("/tasks/{type}", self.put, methods=["POST"])]
 
-    def _webhook(self, webhook: Webhook) -> Route:
+    def _webhook(self, webhook: Webhook) -> Callable[[Request], Awaitable[Response]]:
         async def called(request: Request) -> Response:
             call = await read_call(request, self.settings.server.max_body)
             try:
@@ -60,7 +63,7 @@ class Intake:
             placed = await self._gather.put(task)
             return _accepted(placed) if placed.new else _duplicate(placed, "queued")
 
-        return Route(webhook.path, called, methods=["POST"])
+        return called
 
     async def put(self, request: Request) -> Response:
         """Put a task of any type. With an `Idempotency-Key` a repeat is answered with the first one's id."""
