@@ -87,6 +87,7 @@ class Database:
         self._waiting: SimpleQueue[_Work | None] = SimpleQueue()  # None: nothing more will come
         self._closed = False
         self._full = False
+        self._broken = False
         self._thread = threading.Thread(target=self._write, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
 
@@ -136,9 +137,12 @@ class Database:
                 work.error = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
         else:
             if self._after_commit:
-                self._after_commit()
+                with contextlib.suppress(Exception):  # nobody's result, and never the end of this thread
+                    self._after_commit()
 
     def _transact(self, batch: list[_Work]) -> None:
+        if self._broken:
+            self._reopen()
         connection = self._connection
         try:
             if self._full:
@@ -165,8 +169,10 @@ class Database:
 
     def _reopen(self) -> None:
         """After a failed fsync the pages in memory prove nothing: read the file afresh (never repeat the fsync)."""
+        self._broken = True
         self._connection.close()
         self._connection = connect(self.path, self._migrations, self._busy_timeout)
+        self._broken = False
 
 
 class _Work:

@@ -27,9 +27,11 @@ from carex.queue import Delivery
 from carex.registry import Registry
 from carex.run import run
 from carex.settings import Settings
-from carex.task import Outcome, Wait
+from carex.task import Outcome, Retry, Wait
 
 PULSE = 0.25
+LONGEST_OPENING = 30.0
+"""Seconds that a plugin's client may take to open."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Executor:
         self._people = people
         self._thread_count = threads
         self._results: deque[Result] = deque()
-        self._running: dict[asyncio.Task[None], Delivery] = {}
+        self._running: set[asyncio.Task[Any] | None] = set()
+        self._given: dict[int, Delivery] = {}  # submitted and not ended, by the object: also what no loop has seen yet
         self._surroundings: dict[str, tuple[Any, Any]] = {}  # by plugin: its settings and its client
         self._http: Any = None
         self._caller = asyncio.get_running_loop()
@@ -72,6 +75,7 @@ class Executor:
         await self._caller.run_in_executor(None, self._opened.wait)
 
     def submit(self, deliveries: Sequence[Delivery]) -> None:
+        self._given.update((id(delivery), delivery) for delivery in deliveries)
         self._loop.call_soon_threadsafe(self._begin, deliveries)
 
     def take(self) -> list[Result]:
@@ -83,9 +87,9 @@ class Executor:
         """What the plugins' clients counted since the last call."""
         found: dict[str, float] = {}
         for _, client in self._surroundings.values():
-            drain = getattr(client, "drain_counters", None)
-            for name, value in drain().items() if drain else ():
-                found[name] = found.get(name, 0) + value
+            if hasattr(type(client), "drain_counters"):
+                for name, value in client.drain_counters().items():
+                    found[name] = found.get(name, 0) + value
         return found
 
     def blocked(self) -> tuple[float, Delivery | None, str]:
@@ -97,7 +101,7 @@ class Executor:
         frame = sys._current_frames().get(self._thread.ident or 0)
         return (
             seconds,
-            self._running.get(task) if task else None,
+            getattr(task, "delivery", None),
             "".join(traceback.format_stack(frame, 3)) if frame else "",
         )
 
@@ -105,7 +109,7 @@ class Executor:
         """Give up on a loop that does not come back; return what it was running. Its thread ends when it can."""
         with self._ending:
             self._abandoned = True
-            left = list(self._running.values())
+            left = list(self._given.values())
         self._loop.call_soon_threadsafe(self._stop.set)
         return left
 
@@ -117,26 +121,33 @@ class Executor:
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        self._loop.set_task_factory(_owned)
         self._threads = anyio.CapacityLimiter(self._thread_count)
         async with AsyncExitStack() as stack:
-            for each in self._registry.loaded:
-                await self._open(each.plugin, stack)
-            self._opened.set()
+            try:
+                for each in self._registry.loaded:
+                    await self._open(each.plugin, stack)
+            finally:
+                self._opened.set()
             self._beat()
             await self._stop.wait()
-            for task in self._running:
+            left = [task for task in self._running if task]
+            for task in left:
                 task.cancel()
-            if self._running:
-                await asyncio.wait(self._running)
+            if left:
+                await asyncio.wait(left)
             if self._http is not None:
                 await self._http.aclose()
 
     async def _open(self, plugin: Plugin, stack: AsyncExitStack) -> None:
         try:
             settings = self._settings.plugin(plugin.name, plugin.settings) if plugin.settings else None
-            client = await stack.enter_async_context(plugin.client(settings)) if plugin.client else None
-        except Exception as error:  # noqa: BLE001 - a stranger's code; the other plugins run on
-            self.refused[plugin.name] = str(error)
+            client = None
+            if plugin.client:
+                with anyio.fail_after(LONGEST_OPENING):
+                    client = await stack.enter_async_context(plugin.client(settings))
+        except BaseException as error:  # noqa: BLE001 - a stranger's code; the other plugins run on
+            self.refused[plugin.name] = str(error) or type(error).__name__
         else:
             self._surroundings[plugin.name] = settings, client
 
@@ -145,23 +156,30 @@ class Executor:
         self._loop.call_later(PULSE, self._beat)
 
     def _begin(self, deliveries: Sequence[Delivery]) -> None:
+        if self._abandoned:
+            return
         for delivery in deliveries:
             handler = self._registry.handlers[delivery.task.type]
-            task = self._loop.create_task(self._attempt(handler, delivery))
-            self._running[task] = delivery
+            task = _Owned(self._attempt(handler, delivery), loop=self._loop)
+            task.delivery = delivery
+            self._running.add(task)
 
     async def _attempt(self, handler: Handler, delivery: Delivery) -> None:
-        settings, client = self._surroundings[handler.plugin.name]
-        ctx = Context(delivery.task, settings=settings, client=client, people=self._people, http=self._shared_http)
         began = time.perf_counter()
         try:
+            settings, client = self._surroundings[handler.plugin.name]
+            ctx = Context(delivery.task, settings=settings, client=client, people=self._people, http=self._shared_http)
             outcome: Outcome = await run(handler, delivery.task, ctx, self._threads)
         except asyncio.CancelledError:
-            outcome = Wait("the worker was stopped", delay=0)
+            stopped = self._stop.is_set()
+            outcome = Wait("the worker was stopped", delay=0) if stopped else Retry("its handler was cancelled")
+        except BaseException as error:  # noqa: BLE001 - an attempt that never ends would hold its slot for good
+            outcome = Retry(f"{type(error).__name__} before the handler could run")
         with self._ending:
-            del self._running[asyncio.current_task()]  # type: ignore[arg-type]
+            self._running.discard(asyncio.current_task())
             if self._abandoned:
                 return
+            del self._given[id(delivery)]
             self._results.append(Result(delivery, outcome, time.perf_counter() - began))
         if not self._rung:
             self._rung = True
@@ -174,6 +192,19 @@ class Executor:
 
             self._http = httpx.AsyncClient(transport=AiohttpTransport(), timeout=60.0)
         return self._http
+
+
+class _Owned(asyncio.Task[Any]):
+    """An asyncio task that knows for which delivery it runs."""
+
+    delivery: Delivery | None = None
+
+
+def _owned(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> asyncio.Task[Any]:
+    """What a handler starts is the handler's: so is the blame if it blocks."""
+    task = _Owned(coroutine, loop=loop, **more)
+    task.delivery = getattr(asyncio.current_task(loop), "delivery", None)
+    return task
 
 
 def say_refused(executor: Executor) -> None:

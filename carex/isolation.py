@@ -28,6 +28,7 @@ SUSPECT = 2
 """Crashes after which a task runs alone."""
 PATIENCE = 5.0
 """Seconds beyond a handler's timeout after which its process is ended from outside."""
+READY = b"ready\n"
 IDLE = 10.0
 """Seconds without suspects after which the process for them is ended."""
 
@@ -75,12 +76,17 @@ class Cell:
             except asyncio.CancelledError:
                 self._done(Result(delivery, Wait("the worker was stopped", delay=0), time.perf_counter() - began))
                 raise
+            except (OSError, ValueError) as error:  # no process to be had, or half an answer
+                await self._end()
+                outcome = Retry(f"the process for suspects failed: {error}")
             self._done(Result(delivery, outcome, time.perf_counter() - began))
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         process = await self._child()
+        if process is None:
+            return Wait("the process for suspects does not start; its words are in the worker's output", delay=30.0)
         if process.stdin is None or process.stdout is None:
-            raise TypeError("both are pipes")
+            raise ValueError("it has no pipes")
         process.stdin.write(json.dumps(vars(delivery.task)).encode() + b"\n")
         timeout = self._registry.handlers[delivery.task.type].timeout
         try:
@@ -94,7 +100,10 @@ class Cell:
         self._process = None
         return Fail(f"crash: it ended the process that ran it alone ({_manner(how)})")
 
-    async def _child(self) -> asyncio.subprocess.Process:
+    async def _child(self) -> asyncio.subprocess.Process | None:
+        """A process that is ready: what kills it from now on is what it runs."""
+        if self._process is not None and self._process.returncode is not None:
+            self._process = None
         if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -103,6 +112,8 @@ class Cell:
                 limit=16 * 1024 * 1024,
                 start_new_session=True,
             )
+            if self._process.stdout is None or await self._process.stdout.readline() != READY:
+                await self._end()
         return self._process
 
     async def _end(self) -> None:
@@ -123,6 +134,7 @@ async def serve_alone(settings: Settings, registry: Registry, people: People) ->
     ready = asyncio.Event()
     executor = Executor(settings, registry, people, 1, ready.set)
     await executor.start()
+    answers.write(READY)
     while line := await reader.readline():
         task = Task(**json.loads(line))
         ready.clear()

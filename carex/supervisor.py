@@ -12,6 +12,8 @@ from loguru import logger
 CALM = 10.0
 """A child that lived this many seconds was well: its next death is followed by an immediate restart."""
 LONGEST_PAUSE = 30.0
+HOPELESS = (2, 3)
+"""Exit codes of a child that would end the same way again: usage, configuration."""
 
 
 class Child:
@@ -55,16 +57,26 @@ def supervise(command: Sequence[str], processes: int, signals: list[int], grace:
 
     The first signal is passed on as SIGTERM, and so is a second; after `grace` seconds the children are killed.
     With `once` a child that ends well is not started again, and all of them having done so is the end.
-    Returns the worst exit code.
+    Returns 0 if all ended well, 1 if not, and with `once` the code of a child that cannot even start.
     """
     children = [Child(command) for _ in range(processes)]
     while not signals:
         for child in children:
             if not (once and child.process.poll() == 0):
                 child.tend()
-        if once and all(child.process.poll() == 0 for child in children):
+        codes = [child.process.poll() for child in children] if once else []
+        if once and all(code == 0 for code in codes):
             return 0
+        if hopeless := [code for code in codes if code in HOPELESS]:
+            signals.append(signal.SIGTERM)
+            _end(children, signals, grace)
+            return hopeless[0]
         time.sleep(0.05)
+    return _end(children, signals, grace)
+
+
+def _end(children: Sequence[Child], signals: list[int], grace: float) -> int:
+    """Stop the children; return 0 if all ended well, 1 if not."""
     end, passed = time.monotonic() + grace, 0
     while any(child.process.poll() is None for child in children):
         late = time.monotonic() > end
@@ -73,7 +85,7 @@ def supervise(command: Sequence[str], processes: int, signals: list[int], grace:
             for child in children:
                 child.stop(signal.SIGKILL if late else signal.SIGTERM)
         time.sleep(0.05)
-    return max(abs(int(child.process.returncode)) for child in children)
+    return int(any(child.process.returncode for child in children))
 
 
 def _manner(code: int) -> str:

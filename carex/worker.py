@@ -37,6 +37,8 @@ from carex.task import BpmnError, Done, Fail, Outcome, Retry, Unfinished, Wait
 T = TypeVar("T")
 CLAIM_WAIT = 5.0
 WATCH = 0.5
+CELLS = 2
+"""Processes for suspects; each runs one at a time."""
 PRUNE_EVERY = 10.0
 PRUNE_ROUNDS = 20
 LAST_SETTLE = 10.0
@@ -87,7 +89,7 @@ class Worker:
         self._closing = False
         self._wake = asyncio.Event()
         self._settle_now = asyncio.Event()
-        self._cell = Cell(alone, registry, self._ended)
+        self._cells = [Cell(alone, registry, self._ended) for _ in range(CELLS)]
         self.report = Report()
 
     def stop(self) -> None:
@@ -104,10 +106,13 @@ class Worker:
         keeping = asyncio.create_task(self._keep())
         ended, _ = await asyncio.wait({working, settling, keeping}, return_when=asyncio.FIRST_COMPLETED)
         keeping.cancel()
+        working.cancel()
+        await asyncio.wait({working})  # nothing is claimed any more
+        for cell in self._cells:
+            await cell.stop()
+        await self._executor.stop()
         for each in ended:
             each.result()  # an error in any of them is the end of the worker, not of its leases: those go back
-        await self._cell.stop()
-        await self._executor.stop()
         self._collect()
         self._closing = True
         self._settle_now.set()
@@ -146,8 +151,10 @@ class Worker:
             claimed = await _called_off(claiming)
             if claimed:
                 self._begin(claimed)
-            elif self._burst and not self._held:
-                return
+            elif self._burst:
+                if not self._held:
+                    return
+                await self._woken()  # what still runs may make more work, or end
 
     def _begin(self, claimed: list[Delivery]) -> None:
         self._held.update((delivery.task.id, delivery) for delivery in claimed)
@@ -156,8 +163,9 @@ class Worker:
         if suspects:
             claimed = [delivery for delivery in claimed if delivery.crashes < SUSPECT]
             for delivery in suspects:
-                if self._cell.free:
-                    self._cell.submit(delivery)
+                cell = next((cell for cell in self._cells if cell.free), None)
+                if cell is not None:
+                    cell.submit(delivery)
                 else:
                     self._ended(Result(delivery, Wait("it waits to be run alone", delay=1 + random.random()), 0.0))  # noqa: S311
         if claimed:
@@ -192,7 +200,8 @@ class Worker:
             self._counters = {}
             lost = await _patiently("settle tasks", partial(self._queue.settle, outcomes, counters))
             for delivery, _ in outcomes:
-                del self._held[delivery.task.id]
+                if self._held.get(delivery.task.id) is delivery:
+                    del self._held[delivery.task.id]
             for delivery in lost:
                 logger.bind(task_id=delivery.task.id).warning(
                     "Result refused: the lease was lost, somebody else has the task."

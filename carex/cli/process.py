@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from carex.settings import Settings
 
 
+STOPPING = 20.0
+"""Seconds beyond its grace period that a worker may take to close what it has open."""
+
+
 def start_log(settings: Settings, name: str) -> None:
     """Log to the home's files and the console, without the secrets known so far."""
     from carex import log

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from carex.cli.output import talk
-from carex.cli.process import myself, start
+from carex.cli.process import STOPPING, myself, start
 from carex.errors import ConfigError, Refused
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _worker_beside(root: Root, settings: Settings) -> Iterator[None]:
     signals: list[int] = []
     command = [*myself(root), "worker", "--supervised"]
     keeper = threading.Thread(
-        target=supervise, args=(command, settings.worker.processes, signals, settings.worker.grace + 5)
+        target=supervise, args=(command, settings.worker.processes, signals, settings.worker.grace + STOPPING)
     )
     keeper.start()
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from carex.cli import Root, output
-from carex.cli.process import myself, start, start_log
+from carex.cli.process import STOPPING, myself, start, start_log
 
 if TYPE_CHECKING:
     from carex.people import People
@@ -53,7 +52,7 @@ def _supervise(root: Root, settings: Settings, burst: bool) -> int:
         signal.signal(number, lambda received, frame: signals.append(received))
     flags = ["--burst"] if burst else []
     children = [*myself(root), "worker", "--supervised", *flags, *_options(settings)]
-    return supervise(children, settings.worker.processes, signals, settings.worker.grace + 5, once=burst)
+    return supervise(children, settings.worker.processes, signals, settings.worker.grace + STOPPING, once=burst)
 
 
 def _options(settings: Settings) -> list[str]:
@@ -103,9 +102,6 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
         f"Worker {os.getpid()} stopped: {report.done} done, {report.failed} failed, "
         f"{report.set_back} set back, {report.given_back} given back."
     )
-    if any(thread.is_alive() and not thread.daemon for thread in threading.enumerate()[1:]):
-        sys.stderr.flush()
-        os._exit(0)  # a handler's thread that does not end must not keep a stopped worker alive
 
 
 def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> None:
@@ -137,7 +133,7 @@ def _when_stdin_ends(act: Callable[[], Any]) -> None:
     """Our supervisor holds the other end; when it dies, however suddenly, we stop too."""
 
     def watch() -> None:
-        while sys.stdin.buffer.read(1):
+        while os.read(0, 1):  # not sys.stdin: its lock, held here, would abort the interpreter as it ends
             pass
         act()
 

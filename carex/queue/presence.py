@@ -21,7 +21,8 @@ class Presence:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         sweep(folder)
-        self.id = os.urandom(4).hex()
+        host = "".join(c for c in socket.gethostname()[:16] if c.isalnum() or c == "-")
+        self.id = f"{host}-{os.getpid()}-{os.urandom(2).hex()}"
         self._lock = folder / f"{self.id}.lock"
         unlocked = folder / f"{self.id}.new"
         self._lock_fd = os.open(unlocked, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -106,7 +107,7 @@ def _resolve(future: asyncio.Future[None]) -> None:
 @contextlib.contextmanager
 def _short(folder: Path) -> Iterator[str]:
     """A short name for the folder: a socket's path may have 107 bytes at most, and folders are often deeper."""
-    if len(os.fsencode(folder)) < 80:
+    if len(os.fsencode(folder)) < 60:
         yield str(folder)
         return
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

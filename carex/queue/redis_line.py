@@ -44,8 +44,7 @@ def connect_later(url: str, answer: float = ANSWER) -> Wire:
 
 def place_of(connection: Wire) -> str:
     """Where a connection leads, without credentials."""
-    path = getattr(connection, "path", None)
-    return f"Redis at {path}" if path else f"Redis at {connection.host}:{connection.port}"
+    return f"Redis at {connection.host}:{connection.port}"
 
 
 def ask(connection: Wire, *command: str) -> Any:

@@ -178,6 +178,9 @@ class SqliteQueue:
         reason = outcome.reason
         if isinstance(outcome, BpmnError):
             reason = f"{outcome.code}: {reason}" if reason else outcome.code
+        held = connection.execute(f"SELECT 1 FROM tasks WHERE {HELD}", (delivery.task.id, delivery.fence)).fetchone()
+        if held is None:
+            return False
         history = _remember(connection, delivery.task.id, type(outcome).__name__, reason, now)
         settled = connection.execute(
             "UPDATE tasks SET state = ?, due = ?, finished = ?, reason = ?, history = ?, holder = NULL, "
@@ -190,10 +193,17 @@ class SqliteQueue:
 
     async def _register(self) -> Presence:
         if self._presence is None:
-            self._presence = presence = Presence(self._folder)
-            self._holder = presence.id
+            try:
+                presence = Presence(self._folder)
+            except OSError as error:
+                raise Unreachable(f"{self._folder}: {error.strerror}.") from None
             row = (presence.id, os.getpid(), self._clock())
-            await self._db.run(lambda c: c.execute("INSERT INTO holders VALUES (?, ?, ?)", row) and None)
+            try:
+                await self._db.run(lambda c: c.execute("INSERT INTO holders VALUES (?, ?, ?)", row) and None)
+            except BaseException:
+                presence.leave()
+                raise
+            self._holder, self._presence = presence.id, presence
         return self._presence
 
     def _recover(self, connection: Connection) -> None:
@@ -317,9 +327,10 @@ async def _to_its_end(claim: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        if not (await running)[0]:
-            raise
-        return running.result()
+        with contextlib.suppress(Unreachable):  # then nothing was leased
+            if (await running)[0]:
+                return running.result()
+        raise
 
 
 def _expand(connection: Connection, types: Sequence[str]) -> list[str]:
