@@ -40,7 +40,7 @@ class Context:
     def people(self) -> People:
         """The employees, and the ledger of who was chosen for what."""
         if self._people is None:
-            raise RuntimeError("This context has no people; give carex.testing.call(..., people=...) some.")
+            raise RuntimeError("This context has no people: it was made by hand, without any.")
         return self._people
 
     @property

@@ -252,7 +252,11 @@ class _IntoLoguru(logging.Handler):
             made["name"] = record.name
 
         level = record.levelname if record.levelname in LEVELS else "INFO"
-        logger.patch(as_named).opt(exception=record.exc_info).log(level, "{}", record.getMessage())
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # a library's mistake in its own log call must not fail anybody's work
+            message = f"{record.msg} {record.args}"
+        logger.patch(as_named).opt(exception=record.exc_info).log(level, "{}", message)
 
 
 def _uncaught(kind: type[BaseException], error: BaseException | None, trace: Any) -> None:

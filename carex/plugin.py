@@ -134,6 +134,8 @@ class Plugin:
         """
 
         def register(function: F) -> F:
+            if inspect.iscoroutinefunction(function):
+                raise ConfigError(f"{_place(function)}: a webhook only reads its call; write it without async.")
             if not path.startswith("/") or path in self.webhooks:
                 raise ConfigError(f"{_place(function)}: {path!r} must start with / and be registered once.")
             self.webhooks[path] = Webhook(path, function, self, may_be_open)

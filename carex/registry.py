@@ -64,7 +64,7 @@ def load(points: Iterable[EntryPoint] | None = None) -> Registry:
             plugin = point.load()
             if not isinstance(plugin, Plugin):
                 raise TypeError(f"{point.value} is a {type(plugin).__name__}, not a carex.Plugin")
-            claims = [*plugin.handlers, *plugin.webhooks]
+            claims = [f"the name {plugin.name}", *plugin.handlers, *plugin.webhooks]
             clashes = [f"{claim!r} belongs to plugin {taken[claim]!r}" for claim in claims if claim in taken]
             if clashes:
                 raise ValueError("; ".join(clashes))

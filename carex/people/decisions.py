@@ -67,7 +67,8 @@ class People:
         """Choose who gets `entity`; the decision is on disk when this returns, so tell the portal afterwards.
 
         The same task gets the same person, whoever was excluded meanwhile, and so does another task about the same
-        entity within the window. `again` asks for a new decision; a retry of the task that asked gets the one it got.
+        entity within the window. If a later task has given the entity to somebody else, that holds for both.
+        `again` asks for a new decision; a retry of the task that asked gets the one it got.
         Raises `Wait` if nobody is available.
         """
         strategies.find(strategy)
@@ -93,9 +94,8 @@ class People:
         now = self._clock()
         latest = connection.execute(LATEST, (entity,)).fetchone()
         if self._ledger:
-            stored = connection.execute(STORED, (task_id, again)).fetchone()
-            if stored:
-                return _decision(stored, reused=True)
+            if latest and connection.execute(STORED, (task_id, entity, again)).fetchone():
+                return _decision(latest, reused=True)  # not this task's own, if a later task has given it to another
             if latest and not again and now - latest["decided_at"] < self._window:
                 row = {
                     **dict(latest),
@@ -151,7 +151,7 @@ def open_people(
     )
 
 
-STORED = "SELECT * FROM decisions WHERE task_id = ? AND again >= ? ORDER BY id DESC LIMIT 1"
+STORED = "SELECT 1 FROM decisions WHERE task_id = ? AND entity = ? AND again >= ? LIMIT 1"
 LATEST = """
 SELECT * FROM decisions
 WHERE id = (SELECT coalesce(reused_from, id) FROM decisions WHERE entity = ? ORDER BY id DESC LIMIT 1)

@@ -124,9 +124,11 @@ class Line:
             try:
                 call.answer(self._connection.read_response())
             except ResponseError as error:
-                call.answer(error)
                 if isinstance(error, NoScriptError) or str(error).startswith("EMPTIED"):
+                    call.result = error  # not answered yet
                     refused.append(call)
+                else:
+                    call.answer(error)
         return refused
 
     def _be_connected(self) -> None:

@@ -65,8 +65,12 @@ def within(seconds: float, otherwise: str = "Try again.") -> Iterator[None]:
         with anyio.fail_after(seconds):
             yield
     except TimeoutError:
-        message = "The storage did not answer in time (server.accept_timeout)."
-        raise Problem(503, "storage_timeout", message, otherwise, headers=RETRY_AFTER) from None
+        raise too_late(otherwise) from None
+
+
+def too_late(otherwise: str) -> Problem:
+    message = "The storage did not answer in time (server.accept_timeout)."
+    return Problem(503, "storage_timeout", message, otherwise, headers=RETRY_AFTER)
 
 
 def _problem(error: Exception) -> Problem:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from carex.errors import Unreachable
 from carex.queue import Placed, Queue
-from carex.server.answers import Problem, within
+from carex.server.answers import too_late
 from carex.task import Task
 
 UNKNOWN = (
@@ -16,11 +16,10 @@ UNKNOWN = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Waiting:
     task: Task
     answer: asyncio.Future[Placed]
-    since: float
 
 
 class Gather:
@@ -35,11 +34,15 @@ class Gather:
     async def put(self, task: Task) -> Placed:
         """The task is stored when this returns. Raises what a put raises, or Problem after `timeout` seconds."""
         loop = asyncio.get_running_loop()
-        mine = Waiting(task, loop.create_future(), loop.time())
+        mine = Waiting(task, loop.create_future())
         self._waiting.append(mine)
         if self._trips is None:
             self._trips = loop.create_task(self._travel())
-        return await mine.answer
+        timer = loop.call_later(self._timeout, _late, mine.answer)
+        try:
+            return await mine.answer
+        finally:
+            timer.cancel()
 
     async def _travel(self) -> None:
         while self._waiting:
@@ -48,19 +51,22 @@ class Gather:
         self._trips = None
 
     async def _put(self, together: list[Waiting]) -> None:
-        waited = asyncio.get_running_loop().time() - together[0].since
         try:
-            with within(max(self._timeout - waited, 0.0), UNKNOWN):
-                found = await self._queue.put([each.task for each in together])
+            found = await self._queue.put([each.task for each in together])
         except Exception as error:  # noqa: BLE001 - it is raised again where the task came from
-            if len(together) > 1 and not isinstance(error, (Problem, Unreachable)):
+            if len(together) > 1 and not isinstance(error, Unreachable):
                 for each in together:  # one of them cannot be stored: the others do not suffer for it
                     await self._put([each])
                 return
             for each in together:
-                if not each.answer.done():  # done: the request was cancelled meanwhile
+                if not each.answer.done():  # done: its request has ended meanwhile
                     each.answer.set_exception(error)
         else:
             for each, placed in zip(together, found, strict=True):
                 if not each.answer.done():
                     each.answer.set_result(placed)
+
+
+def _late(answer: asyncio.Future[Placed]) -> None:
+    if not answer.done():
+        answer.set_exception(too_late(UNKNOWN))

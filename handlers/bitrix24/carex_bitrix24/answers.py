@@ -94,10 +94,10 @@ _STATUSES = {
 
 def classify(status: int, body: Any) -> Verdict:
     """Understand an answer. `body` is the decoded JSON, or the text if it is no JSON."""
+    if isinstance(body, Mapping) and "result" in body and not body.get("error") and status < 300:
+        return Verdict(Kind.DONE, result=body["result"], resets_at=_resets_at(body))
     if isinstance(body, Mapping) and body.get("error") is not None:
         return _refusal(status, *_code_and_text(body))
-    if isinstance(body, Mapping) and "result" in body and status < 300:
-        return Verdict(Kind.DONE, result=body["result"], resets_at=_resets_at(body))
     return _stranger(status, body)
 
 
@@ -128,12 +128,12 @@ def _stranger(status: int, body: Any) -> Verdict:
     said = f"status {status}, not an answer of Bitrix24: {_title(body) or 'an empty body'}"
     if 300 <= status < 400:
         return Verdict(Kind.MISCONFIGURED, f"the portal redirects to another page; check WEBHOOK_CAREX ({said})")
-    if status in (401, 403, 404, 405, 410):
-        return Verdict(Kind.MISCONFIGURED, f"the web server turns the call away; check WEBHOOK_CAREX ({said})")
     if status == 429:
         return Verdict(Kind.LIMITED, said)
-    if 400 <= status < 500 and status != 408:
+    if status in (413, 414):
         return Verdict(Kind.INVALID, said)
+    if 400 <= status < 500 and status != 408:
+        return Verdict(Kind.MISCONFIGURED, f"the web server turns the call away; check WEBHOOK_CAREX ({said})")
     return Verdict(Kind.OUTAGE, said)
 
 
@@ -146,7 +146,8 @@ def _code_and_text(body: Mapping[str, Any]) -> tuple[str, str]:
             if isinstance(each, Mapping)
         ]
         return str(error.get("code", "")), plain("; ".join([str(error.get("message", "")), *details]))
-    return plain(str(error)), plain(str(body.get("error_description") or ""))
+    code = "" if error in (0, "0", False) else plain(str(error))  # old methods have no code, or a nought for one
+    return code, plain(str(body.get("error_description") or ""))
 
 
 def _resets_at(body: Mapping[str, Any]) -> float | None:

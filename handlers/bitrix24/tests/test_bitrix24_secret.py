@@ -65,6 +65,7 @@ def test_no_trouble_shows_the_secret(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpx")  # Carex itself quiets it when it logs
 
     async def scenario() -> tuple[BaseException, str]:
         async with Portal(Settings.model_validate({"webhook": HOME}), transport=httpx.MockTransport(trouble)) as portal:
@@ -83,6 +84,7 @@ def test_no_trouble_shows_the_secret(
 
 def test_a_good_call_does_not_show_it_either(lines: list[str], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpx")  # Carex itself quiets it when it logs
 
     async def scenario() -> None:
         transport = httpx.MockTransport(answers(200, '{"result": 1}'))
