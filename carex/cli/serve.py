@@ -33,6 +33,7 @@ def command(
     host: Annotated[str | None, typer.Option(help="Where to listen.", show_default="server.host, 127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(help="0: any free one.", show_default="server.port, 8000")] = None,
     with_worker: Annotated[bool, typer.Option("--with-worker", help="Start a worker too, and keep it alive.")] = False,
+    log_format: Annotated[str | None, typer.Option(help="How the console speaks: text or json.")] = None,
 ) -> None:
     """Take work in over HTTP until told to stop (SIGTERM, Ctrl-C)."""
     from carex.queue import open_queue
@@ -40,7 +41,7 @@ def command(
 
     _allow_many_connections()
     root: Root = ctx.obj
-    root.flags |= {"server.host": host, "server.port": port}
+    root.flags |= {"server.host": host, "server.port": port, "log.format": log_format}
     settings = root.settings
     check_bind(settings)
     listener = _listen(settings.server.host, settings.server.port)

@@ -12,6 +12,7 @@ import typer
 
 from carex.cli import Root, output
 from carex.cli.process import STOPPING, myself, start, start_log
+from carex.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from carex.people import People
@@ -28,15 +29,21 @@ def command(
     ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="End when nothing is due.")] = False,
     metrics_port: Annotated[int | None, typer.Option(help="Serve this process's metrics on this port.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="How the console speaks: text or json.")] = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
     alone: Annotated[bool, typer.Option("--alone", hidden=True)] = False,
 ) -> None:
     """Run the handlers of waiting tasks until told to stop (SIGTERM, Ctrl-C): what runs is finished, or given back."""
     root: Root = ctx.obj
     root.flags.update({"worker.concurrency": concurrency, "worker.processes": processes, "metrics.port": metrics_port})
+    root.flags["log.format"] = log_format
     if types:
         root.flags["worker.types"] = [glob for each in types for glob in each.split(",") if glob]
     settings = root.settings
+    if settings.metrics.port is not None and settings.worker.processes > 1 and not supervised:
+        raise UsageError(
+            "One metrics port cannot serve several processes.", "Start several workers, each with its own."
+        )
     if settings.worker.processes > 1 and not (supervised or alone):
         raise typer.Exit(_supervise(root, settings, burst))
     work = _alone if alone else _work
@@ -57,7 +64,8 @@ def _supervise(root: Root, settings: Settings, burst: bool) -> int:
 
 def _options(settings: Settings) -> list[str]:
     types = [word for glob in settings.worker.types for word in ("--types", glob)]
-    return ["--processes", "1", "--concurrency", str(settings.worker.concurrency), *types]
+    same = ["--processes", "1", "--concurrency", str(settings.worker.concurrency), "--log-format", settings.log.format]
+    return [*same, *types]
 
 
 def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None:
@@ -66,9 +74,7 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
 
     registry = start(settings, "worker")
     if settings.metrics.port is not None and not supervised:
-        from prometheus_client import start_http_server
-
-        start_http_server(settings.metrics.port, "127.0.0.1")
+        _serve_metrics(settings.metrics.port)
 
     async def work() -> Report:
         from carex.queue import open_queue
@@ -102,6 +108,18 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
         f"Worker {os.getpid()} stopped: {report.done} done, {report.failed} failed, "
         f"{report.set_back} set back, {report.given_back} given back."
     )
+
+
+def _serve_metrics(port: int) -> None:
+    """This process's own: memory, file descriptors, CPU. Those of the whole installation are the server's."""
+    from prometheus_client import start_http_server
+
+    try:
+        start_http_server(port, "127.0.0.1")
+    except OSError as error:
+        raise Refused(
+            f"Cannot serve metrics on 127.0.0.1:{port}: {error.strerror}.", "Choose another with --metrics-port."
+        ) from None
 
 
 def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> None:

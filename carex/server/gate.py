@@ -5,7 +5,7 @@
 | anybody                             | ask for `/health`                                     |
 | `/in/INTAKE_TOKEN/…`                | put tasks (a robot can send nothing but a URL)        |
 | `Authorization: Bearer ADMIN_TOKEN` | everything                                            |
-| this machine, not through a proxy   | everything                                            |
+| this machine, by its own name       | everything (but not through a proxy)                  |
 | others, with `server.open_intake`   | the webhooks of old callers (`may_be_open`)           |
 
 The gate is also where errors become answers and where a request is logged: by its route, never by its path.
@@ -121,7 +121,7 @@ class Gate:
         if self._admin and scheme.lower() == b"bearer":
             _check(token.strip(), self._admin)
             return scope
-        if path in self._open or (_is_local(scope) and not PROXY_HEADERS & headers.keys()):
+        if path in self._open or _is_local(scope, headers):
             return scope
         raise _unauthorized(
             "This needs a token.", "Send 'Authorization: Bearer ADMIN_TOKEN', or post to /in/INTAKE_TOKEN/…"
@@ -147,9 +147,14 @@ def _unauthorized(message: str, hint: str | None = None) -> Problem:
     return Problem(401, "unauthorized", message, hint, headers={"WWW-Authenticate": "Bearer"})
 
 
-def _is_local(scope: Scope) -> bool:
+def _is_local(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether this machine itself asks, and by its own name: a page whose name was made to point here uses another."""
     client = scope.get("client")
-    return client is not None and _is_loopback(client[0])
+    if client is None or not _is_loopback(client[0]) or PROXY_HEADERS & headers.keys():
+        return False
+    name, _, port = headers.get(b"host", b"localhost").decode("latin-1").rpartition(":")
+    host = name if name and port.isdecimal() else f"{name}:{port}" if name else port
+    return _is_loopback(host.strip("[]"))
 
 
 @lru_cache(maxsize=1024)

@@ -44,7 +44,7 @@ def ask(
     async def scenario() -> httpx.Response:
         gate = Gate(path_of, settings_of(home, **server), WEBHOOKS)
         transport = httpx.ASGITransport(gate, client=(caller, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://carex") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
             return await http.request(method, url, headers=headers)
 
     return asyncio.run(scenario())
@@ -133,3 +133,18 @@ def test_listening_to_others_needs_both_tokens(tmp_path: Path, host: str, missin
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_listening_to_this_machine_needs_no_token(tmp_path: Path, host: str) -> None:
     check_bind(settings_of(tmp_path, host=host))
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8000", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8000", 200),
+        ("evil.example", 401),
+        ("evil.example:8000", 401),
+        ("localhost.evil.example", 401),
+    ],
+)
+def test_a_page_whose_name_was_made_to_point_here_is_no_friend(tmp_path: Path, host: str, status: int) -> None:
+    assert ask(tmp_path, "GET", "/metrics", {"Host": host}, **TOKENS).status_code == status

@@ -57,7 +57,7 @@ async def serving(home: Path, *, queue: Any = None, **server: Any) -> AsyncItera
     settings = load(home, None, {f"server.{key}": value for key, value in server.items()}, environ={})
     opened = queue or open_queue(settings.queue.url)
     transport = httpx.ASGITransport(create_app(settings, opened, REGISTRY))
-    async with httpx.AsyncClient(transport=transport, base_url="http://carex") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         yield http, opened
     await opened.close()
 
