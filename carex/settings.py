@@ -41,6 +41,7 @@ class QueueSettings(Section):
     dedupe_window: float = Field(300.0, ge=0)
     keep_done: float = Field(86400.0, ge=0)
     lease: float = Field(30.0, gt=0)
+    allow_volatile: bool = False
 
 
 class WorkerSettings(Section):

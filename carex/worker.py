@@ -84,6 +84,7 @@ class Worker:
         self._running = 0
         self._finished: list[Result] = []
         self._counters: dict[str, float] = {}
+        self._elsewhere: set[str] = set()  # types that another home has to run
         self._stops = 0
         self._stopping = asyncio.Event()
         self._closing = False
@@ -136,8 +137,7 @@ class Worker:
     # ------------------------------------------------------------------ claim
 
     async def _claim(self, stopped: asyncio.Task[bool]) -> None:
-        types = [type for type in self.types if self._registry.handlers[type].plugin.name not in self._executor.refused]
-        if not types:
+        if not self._claimable():
             logger.warning("There is no handler for {}: nothing to do.", ", ".join(self._settings.worker.types))
         while not self._stops:
             free = min(self._concurrency - self._running, 2 * self._concurrency - len(self._held))
@@ -145,7 +145,10 @@ class Worker:
                 await self._woken()
                 continue
             claiming = asyncio.create_task(
-                _patiently("claim tasks", partial(self._queue.claim, types, free, 0.0 if self._burst else CLAIM_WAIT))
+                _patiently(
+                    "claim tasks",
+                    partial(self._queue.claim, self._claimable(), free, 0.0 if self._burst else CLAIM_WAIT),
+                )
             )
             await asyncio.wait({claiming, stopped}, return_when=asyncio.FIRST_COMPLETED)
             claimed = await _called_off(claiming)
@@ -155,6 +158,14 @@ class Worker:
                 if not self._held:
                     return
                 await self._woken()  # what still runs may make more work, or end
+
+    def _claimable(self) -> list[str]:
+        refused = self._executor.refused
+        return [
+            type
+            for type in self.types
+            if type not in self._elsewhere and self._registry.handlers[type].plugin.name not in refused
+        ]
 
     def _begin(self, claimed: list[Delivery]) -> None:
         self._held.update((delivery.task.id, delivery) for delivery in claimed)
@@ -213,6 +224,8 @@ class Worker:
         outcome, attempt = result.outcome, result.delivery.task.attempt
         if isinstance(outcome, Unfinished):
             outcome.reason = log.redact(outcome.reason)
+            if outcome.reason == self._people.elsewhere:
+                self._leave_to_others(result.delivery.task.type)
         if isinstance(outcome, Retry):
             attempts = self._registry.handlers[result.delivery.task.type].attempts
             if attempt >= attempts:
@@ -221,6 +234,15 @@ class Worker:
                 worker = self._settings.worker
                 return Retry(outcome.reason, backoff(attempt, worker.backoff_base, worker.backoff_max))
         return outcome
+
+    def _leave_to_others(self, type: str) -> None:
+        if type not in self._elsewhere:
+            self._elsewhere.add(type)
+            logger.error(
+                "{} is left to others: {}. If that home is gone for good: carex users take-over",
+                type,
+                self._people.elsewhere,
+            )
 
     def _account(self, results: list[Result], outcomes: list[tuple[Delivery, Outcome]]) -> None:
         """Count and log; a line a task, but one write for all that went well."""

@@ -82,11 +82,11 @@ def _write(path: Path, text: str, mode: int, force: bool) -> None:
 
 
 async def _databases(root: Root) -> None:
+    from carex.cli.process import queue_of
     from carex.masking import mask
     from carex.people import open_people
-    from carex.queue import open_queue
 
-    queue = open_queue(root.settings.queue.url, lease=root.settings.queue.lease)
+    queue = queue_of(root.settings)
     await queue.close()
     people = open_people(root.people_file)
     await people.close()

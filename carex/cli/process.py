@@ -11,6 +11,7 @@ from carex.errors import ConfigError
 
 if TYPE_CHECKING:
     from carex.cli import Root
+    from carex.queue import Queue
     from carex.registry import Registry
     from carex.settings import Settings
 
@@ -41,6 +42,14 @@ def start(settings: Settings, name: str) -> Registry:
     for broken in registry.broken:
         output.talk(f"Plugin {broken.name} ({broken.package}) is broken, its tasks wait: {broken.error}")
     return registry
+
+
+def queue_of(settings: Settings) -> Queue:
+    """The installation's queue, as the settings say."""
+    from carex.queue import open_queue
+
+    queue = settings.queue
+    return open_queue(queue.url, lease=queue.lease, allow_volatile=queue.allow_volatile)
 
 
 def myself(root: Root) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from carex.cli.output import talk
-from carex.cli.process import STOPPING, myself, start
+from carex.cli.process import STOPPING, myself, queue_of, start
 from carex.errors import ConfigError, Refused
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ def command(
     log_format: Annotated[str | None, typer.Option(help="How the console speaks: text or json.")] = None,
 ) -> None:
     """Take work in over HTTP until told to stop (SIGTERM, Ctrl-C)."""
-    from carex.queue import open_queue
     from carex.server import check_bind
 
     _allow_many_connections()
@@ -46,7 +45,7 @@ def command(
     check_bind(settings)
     listener = _listen(settings.server.host, settings.server.port)
     plugins = start(settings, "serve")
-    queue = open_queue(settings.queue.url, lease=settings.queue.lease)
+    queue = queue_of(settings)
     _announce(settings, queue, plugins, listener)
     with _worker_beside(root, settings) if with_worker else nullcontext():
         asyncio.run(_serve(settings, queue, plugins, listener))

@@ -17,8 +17,9 @@ import typer
 
 from carex.cli import Root, output
 from carex.cli.durations import seconds
+from carex.cli.process import queue_of
 from carex.errors import NotFound, UsageError
-from carex.queue import STATES, Entry, Filter, Queue, open_queue
+from carex.queue import STATES, Entry, Filter, Queue
 
 if TYPE_CHECKING:
     from carex.people import Decision
@@ -83,10 +84,10 @@ def show(
 
 def on_queue(root: Root, work: Callable[[Queue], Awaitable[T]]) -> T:
     """Run `work` with the queue that the settings name, and close it."""
-    settings = root.settings.queue
+    settings = root.settings
 
     async def run() -> T:
-        queue = open_queue(settings.url, lease=settings.lease)
+        queue = queue_of(settings)
         try:
             return await work(queue)
         finally:

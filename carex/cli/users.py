@@ -144,6 +144,18 @@ def browse(ctx: typer.Context) -> None:
     output.talk("До свидания!")
 
 
+@command.command("take-over")
+def take_over(ctx: typer.Context, yes: Annotated[bool, output.Yes] = False) -> None:
+    """Make this home the one that assigns people, when several homes share a queue and the one that did is gone."""
+    from carex.cli.tasks import on_queue
+    from carex.people.decisions import home_at
+
+    output.confirm("Two homes that assign at once give deals to two people. Is the other one stopped for good?", yes)
+    home = home_at(ctx.obj.people_file)
+    on_queue(ctx.obj, lambda queue: queue.own("people", home, take=True))
+    output.talk(f"Employees are assigned by {home.partition(' ')[2]} from now on; restart its workers.")
+
+
 @contextmanager
 def _directory(ctx: typer.Context) -> Iterator[Directory]:
     directory = Directory(ctx.obj.people_file)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from carex.cli import Root, output
-from carex.cli.process import STOPPING, myself, start, start_log
+from carex.cli.process import STOPPING, myself, queue_of, start, start_log
 from carex.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from carex.people import People
+    from carex.queue import Queue
     from carex.settings import Settings
     from carex.worker import Report
 
@@ -77,11 +78,10 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
         _serve_metrics(settings.metrics.port)
 
     async def work() -> Report:
-        from carex.queue import open_queue
         from carex.worker import Worker
 
-        queue = open_queue(settings.queue.url, lease=settings.queue.lease)
-        people = _open_people(root, settings)
+        queue = queue_of(settings)
+        people = _open_people(root, settings, queue)
         alone = [*myself(root), "worker", "--alone"]
         worker = Worker(settings, queue, registry, people, alone=alone, burst=burst)
         loop = asyncio.get_running_loop()
@@ -130,13 +130,16 @@ def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> Non
     registry = start(settings, "worker")
 
     async def serve() -> None:
-        people = _open_people(root, settings)
+        queue = queue_of(settings)
+        people = _open_people(root, settings, queue)
         await serve_alone(settings, registry, people)
 
     asyncio.run(serve())
 
 
-def _open_people(root: Root, settings: Settings) -> People:
+def _open_people(root: Root, settings: Settings, queue: Queue) -> People:
+    from functools import partial
+
     from carex.people import open_people
 
     return open_people(
@@ -144,6 +147,7 @@ def _open_people(root: Root, settings: Settings) -> People:
         window=settings.queue.dedupe_window,
         ledger=settings.people.ledger,
         retry_delay=settings.people.retry_delay,
+        register=partial(queue.own, "people"),
     )
 
 

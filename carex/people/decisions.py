@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carex.database import Connection, Database
+from carex.database import Connection, Database, connect
 from carex.people import strategies
 from carex.people.schema import migrations
 from carex.people.user import barrier
@@ -43,6 +44,26 @@ class Decision:
     """Who was not a candidate, and why."""
 
 
+Register = Callable[[str], Awaitable[str]]
+"""Records a home as the one that assigns people, first come, and returns the one that is."""
+
+
+def home_of(connection: Connection) -> str:
+    """This home's name: an id that moves with the file, and where it is, for people."""
+    file = connection.execute("PRAGMA database_list").fetchone()["file"]
+    id = connection.execute("SELECT id FROM home").fetchone()["id"]
+    return f"{id} {socket.gethostname()}:{file}"
+
+
+def home_at(path: Path) -> str:
+    """The name of the home with this file, made if missing."""
+    connection = connect(path, migrations())
+    try:
+        return home_of(connection)
+    finally:
+        connection.close()
+
+
 class People:
     """Gives work to employees. May be called from any event loop; storage that does not answer raises `Unreachable`."""
 
@@ -55,8 +76,12 @@ class People:
         retry_delay: float,
         clock: Callable[[], float],
         rng: random.Random,
+        register: Register | None,
     ) -> None:
         self._database = database
+        self._register = register
+        self.elsewhere = ""
+        """Why this home may not assign: another home on the same queue does."""
         self._window = window
         self._ledger = ledger
         self._retry_delay = retry_delay
@@ -72,10 +97,21 @@ class People:
         Raises `Wait` if nobody is available.
         """
         strategies.find(strategy)
+        await self._be_at_home()
         found = await self._database.run(lambda connection: self._decide(connection, task.id, entity, strategy, again))
         if isinstance(found, Wait):
             raise found
         return found
+
+    async def _be_at_home(self) -> None:
+        """Make sure, once, that among the homes that share a queue it is this one that assigns people."""
+        if self._register is not None:
+            home = await self._database.read(home_of)
+            owner = await self._register(home)
+            if owner.split()[0] != home.split()[0]:
+                self.elsewhere = f"employees are assigned by another home, {owner.partition(' ')[2]}"
+                raise Wait(self.elsewhere, delay=0)
+            self._register = None
 
     async def decisions(self, *, entity: str | None = None, task_id: str | None = None) -> list[Decision]:
         """The decisions about an entity, for a task, or all; newest first."""
@@ -136,9 +172,11 @@ def open_people(
     retry_delay: float = 30.0,
     clock: Callable[[], float] = time.time,
     rng: random.Random | None = None,
+    register: Register | None = None,
 ) -> People:
     """Open the ledger in this file, made if missing. `window` and `retry_delay` are in seconds.
 
+    With several homes on one queue, `register` sees to it that only one of them assigns people.
     With `ledger` off no earlier decision holds and every call draws anew: only good for showing what the ledger is for.
     """
     return People(
@@ -148,6 +186,7 @@ def open_people(
         retry_delay=retry_delay,
         clock=clock,
         rng=rng or random.SystemRandom(),
+        register=register,
     )
 
 

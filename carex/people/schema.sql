@@ -9,6 +9,9 @@ CREATE TABLE users (
     added REAL NOT NULL
 );
 
+CREATE TABLE home (id TEXT NOT NULL);   -- one row: which of several homes on one queue this is
+INSERT INTO home VALUES (lower(hex(randomblob(8))));
+
 CREATE TABLE decisions (
     id INTEGER PRIMARY KEY,
     task_id TEXT NOT NULL,

@@ -138,6 +138,13 @@ class Queue(Protocol):
         """Delete done tasks that ended over so many seconds ago and whose key holds no more, some at a time."""
         ...
 
+    async def own(self, what: str, who: str, *, take: bool = False) -> str:
+        """Record who owns something among those that share this queue, first come; return the owner.
+
+        `take` makes `who` the owner whoever it was before.
+        """
+        ...
+
     async def close(self) -> None:
         """Give up the holder's place; leases still held return at once."""
         ...

@@ -226,6 +226,12 @@ function verbs.counts()
     call('ZRANGE', prefix .. 'holders', 0, -1, 'WITHSCORES'), moment }
 end
 
+-- what, who, '1' to take it → the owner
+function verbs.own()
+  call(ARGV[5] == '1' and 'HSET' or 'HSETNX', prefix .. 'owners', ARGV[3], ARGV[4])
+  return call('HGET', prefix .. 'owners', ARGV[3])
+end
+
 local answer = verbs[verb]()
 move()
 ring()

@@ -221,6 +221,9 @@ class RedisQueue:
     async def prune(self, older_than: float) -> int:
         return int(await self._call("prune", older_than))
 
+    async def own(self, what: str, who: str, *, take: bool = False) -> str:
+        return str(await self._call("own", what, who, int(take)))
+
 
 async def _to_its_end(claim: Coroutine[Any, Any, T]) -> T:
     """A claim that is under way cannot be called off: when cancelled too late, the caller gets what was leased."""

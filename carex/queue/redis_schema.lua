@@ -12,6 +12,7 @@
 --   holders      the processes that claim, by their last sign of life
 --   sleepers     holders that wait, with the types they want, by the end of their patience
 --   wake:HOLDER  the list on which that holder blocks
+--   owners       what → who owns it among the homes that share this queue
 --   counters     sums over the life of the installation
 --   schema       the version of all this
 

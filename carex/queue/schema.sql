@@ -33,6 +33,11 @@ CREATE TABLE holders (
     started REAL NOT NULL
 ) WITHOUT ROWID;
 
+CREATE TABLE owners (
+    what TEXT PRIMARY KEY,
+    who  TEXT NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE counters (
     name  TEXT PRIMARY KEY,
     value REAL NOT NULL

@@ -320,6 +320,14 @@ class SqliteQueue:
 
         return await self._db.run(work)
 
+    async def own(self, what: str, who: str, *, take: bool = False) -> str:
+        def work(connection: Connection) -> str:
+            verb = "REPLACE" if take else "IGNORE"
+            connection.execute(f"INSERT OR {verb} INTO owners VALUES (?, ?)", (what, who))
+            return str(connection.execute("SELECT who FROM owners WHERE what = ?", (what,)).fetchone()[0])
+
+        return await self._db.run(work)
+
 
 async def _to_its_end(claim: Coroutine[Any, Any, T]) -> T:
     """A claim that is under way cannot be called off: too late for a cancellation, what was leased is returned."""

@@ -404,3 +404,12 @@ async def test_pruning_removes_old_done_tasks_but_keeps_keys_that_still_hold(bac
     backend.clock.now += 400
     assert await queue.prune(100) == 1
     assert [entry.state for entry in await queue.tasks(Filter())] == ["running"]
+
+
+@on_every_backend
+async def test_the_first_to_own_something_owns_it_until_it_is_taken(backend: Backend, queue: Queue) -> None:
+    async with opened(backend) as other:
+        assert await queue.own("people", "home 1") == "home 1"
+        assert await other.own("people", "home 2") == "home 1"
+        assert await other.own("people", "home 2", take=True) == "home 2"
+        assert await queue.own("people", "home 1") == "home 2"
