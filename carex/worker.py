@@ -38,7 +38,7 @@ T = TypeVar("T")
 CLAIM_WAIT = 5.0
 WATCH = 0.5
 CELLS = 2
-"""Processes for suspects; each runs one at a time."""
+"""Processes for suspects: while one waits for a slow task, the other takes those that come."""
 PRUNE_EVERY = 10.0
 PRUNE_ROUNDS = 20
 LAST_SETTLE = 10.0
@@ -173,12 +173,7 @@ class Worker:
         suspects = [delivery for delivery in claimed if delivery.crashes >= SUSPECT]
         if suspects:
             claimed = [delivery for delivery in claimed if delivery.crashes < SUSPECT]
-            for delivery in suspects:
-                cell = next((cell for cell in self._cells if cell.free), None)
-                if cell is not None:
-                    cell.submit(delivery)
-                else:
-                    self._ended(Result(delivery, Wait("it waits to be run alone", delay=1 + random.random()), 0.0))  # noqa: S311
+            min(self._cells, key=lambda cell: cell.load).submit(suspects)
         if claimed:
             self._executor.submit(claimed)
 

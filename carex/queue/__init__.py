@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 from carex.errors import ConfigError
 from carex.queue.protocol import STATES, Counts, Delivery, Entry, Filter, Holder, Placed, Queue, State
@@ -24,7 +23,7 @@ def open_queue(url: str, *, lease: float = 30.0, allow_volatile: bool = False) -
     if scheme in ("redis", "rediss"):
         from carex.queue.redis import RedisQueue
 
-        return cast("Queue", RedisQueue(url, lease=lease, allow_volatile=allow_volatile))
+        return RedisQueue(url, lease=lease, allow_volatile=allow_volatile)
     raise ConfigError(
         f"queue.url: {scheme!r} is not a queue Carex knows", "Use sqlite:///path/to/queue.db or redis://host:port/0."
     )

@@ -92,8 +92,10 @@ class Counts:
 class Queue(Protocol):
     """Where tasks wait. Any event loop may call; storage that does not answer raises `Unreachable`."""
 
-    durability: str
-    """One sentence: what a power failure now would cost."""
+    @property
+    def durability(self) -> str:
+        """One sentence: what a power failure now would cost."""
+        ...
 
     async def put(self, tasks: Sequence[Task]) -> list[Placed]:
         """Store all or none; they are stored when this returns."""

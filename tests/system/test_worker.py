@@ -166,7 +166,7 @@ def test_a_poisonous_task_is_found_out_and_no_neighbour_is_condemned(
     eventually(lambda: installation.entry(poison).state == "failed", 40.0)
     assert "crash" in installation.entry(poison).reason
     assert "SIGSEGV" in installation.entry(poison).reason
-    assert len(traces(trace)) == 3  # twice among others, once alone
+    assert len(traces(trace)) <= 8  # twice among others, then in groups of at most 31, halved until it is alone
     eventually(lambda: len(installation.entries("done")) == 30)
 
 

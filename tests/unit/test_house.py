@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "queue": {"task", "errors", "database"},
     "people": {"task", "errors", "database"},
     "registry": {"plugin", "errors"},
-    "run": {"context", "plugin", "task"},
+    "run": {"context", "plugin", "task", "errors"},
     "executor": {"run", "registry", "queue", "people", "context", "plugin", "settings", "task"},
     "isolation": {"executor", "run", "registry", "queue", "people", "settings", "task"},
     "worker": {"executor", "isolation", "registry", "queue", "people", "settings", "log", "metrics", "task", "errors"},
