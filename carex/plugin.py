@@ -56,8 +56,19 @@ class Handler:
         """The payload as the annotation wants it; raises pydantic's ValidationError."""
         return self._adapter.validate_python(payload)
 
-    def problems(self, payload: Any) -> list[dict[str, str]]:
-        """What is wrong with a payload: `[{"field": "deal_id", "message": "…"}]`, empty if nothing is."""
+    def problems(self, payload: Any, *, exact: bool = False) -> list[dict[str, str]]:
+        """What is wrong with a payload: `[{"field": "deal_id", "message": "…"}]`, empty if nothing is.
+
+        `exact` also finds fields that the handler would ignore: a person's typing errors, where a process may
+        well send more variables than are wanted.
+        """
+        schema = self.schema() if exact and isinstance(payload, Mapping) else {}
+        if "properties" in schema and not schema.get("additionalProperties"):
+            known = schema["properties"]
+            unknown = [str(name) for name in payload if name not in known]
+            if unknown:
+                fields = ", ".join(known)
+                return [{"field": name, "message": f"unknown; {self.type} takes {fields}"} for name in unknown]
         from pydantic import ValidationError
 
         try:
@@ -69,6 +80,10 @@ class Handler:
 
     def schema(self) -> dict[str, Any]:
         """The payload's JSON Schema."""
+        return self._schema
+
+    @cached_property
+    def _schema(self) -> dict[str, Any]:
         return dict(self._adapter.json_schema())
 
     @cached_property

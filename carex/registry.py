@@ -9,6 +9,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 
 from carex.errors import NotFound
+from carex.masking import mask
 from carex.plugin import Handler, Plugin, Webhook
 
 GROUP = "carex.handlers"
@@ -80,7 +81,7 @@ def _blame(error: BaseException) -> str:
     """The error with the place in the plugin where it happened: the last frame."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else ""
-    return f"{type(error).__name__}: {error}{place}"
+    return mask(f"{type(error).__name__}: {error}{place}")
 
 
 def _nearest(type: str, registry: Registry) -> str:

@@ -50,7 +50,7 @@ class WorkerSettings(Section):
     types: tuple[str, ...] = ("*",)
     grace: float = Field(25.0, ge=0)
     backoff_base: float = Field(1.0, gt=0)
-    backoff_max: float = Field(300.0, gt=0)
+    backoff_max: float = Field(60.0, gt=0)
 
 
 class ServerSettings(Section):

@@ -216,7 +216,9 @@ class Worker:
 
     def _verdict(self, result: Result) -> Outcome:
         """The outcome with what the worker decides: how long to back off, and when there have been attempts enough."""
-        outcome, attempt = result.outcome, result.delivery.task.attempt
+        outcome = result.outcome
+        # Attempts that a crash ended are counted apart: they say little about this task.
+        attempt = max(1, result.delivery.task.attempt - result.delivery.crashes)
         if isinstance(outcome, Unfinished):
             outcome.reason = log.redact(outcome.reason)
             if outcome.reason == self._people.elsewhere:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json as jsons
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +15,8 @@ from carex.errors import ConfigError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from carex.settings import Settings
 
 command = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -48,13 +52,30 @@ def check(ctx: typer.Context, json: Annotated[bool, output.Json] = False) -> Non
     from carex.settings import problems
 
     root: Root = ctx.obj
-    found = problems(root.home, root.config, _models())
+    found = problems(root.home, root.config, _models()) or _misfits(root.settings)
     if json:
         output.emit("config-check", {"ok": not found, "problems": found})
     if found:
         raise ConfigError("\n".join(found))
     if not json:
         output.talk("The settings are in order.")
+
+
+def _misfits(settings: Settings) -> list[str]:
+    """Settings that are fine one by one, but with which something would not start."""
+    from carex.cli.process import queue_of
+    from carex.server.gate import check_bind
+
+    def closed() -> None:
+        asyncio.run(queue_of(settings).close())
+
+    found = []
+    for attempt in (closed, partial(check_bind, settings)):
+        try:
+            attempt()
+        except ConfigError as error:
+            found.append(str(error))
+    return found
 
 
 def _models() -> dict[str, type[BaseModel] | None]:

@@ -97,7 +97,7 @@ def _check(handler: Handler, payload: dict[str, Any], key: str | None) -> None:
         jsons.dumps([payload, key], ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise UsageError("The payload or the key holds text that is not UTF-8.") from None
-    wrong = handler.problems(payload)
+    wrong = handler.problems(payload, exact=True)
     if wrong:
         raise UsageError(
             f"The payload does not fit {handler.type}:\n"

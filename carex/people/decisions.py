@@ -91,8 +91,9 @@ class People:
     async def decide(self, task: Task, entity: str, *, strategy: str = "random", again: bool = False) -> Decision:
         """Choose who gets `entity`; the decision is on disk when this returns, so tell the portal afterwards.
 
-        The same task gets the same person, whoever was excluded meanwhile, and so does another task about the same
-        entity within the window. If a later task has given the entity to somebody else, that holds for both.
+        The same task gets the same person, whoever was excluded meanwhile; so does another task about the same entity
+        within the window, if that person is still available. If a later task has given the entity to somebody else,
+        that holds for both.
         `again` asks for a new decision; a retry of the task that asked gets the one it got.
         Raises `Wait` if nobody is available.
         """
@@ -105,9 +106,10 @@ class People:
 
     async def _be_at_home(self) -> None:
         """Make sure, once, that among the homes that share a queue it is this one that assigns people."""
-        if self._register is not None:
+        register = self._register
+        if register is not None:
             home = await self._database.read(home_of)
-            owner = await self._register(home)
+            owner = await register(home)
             if owner.split()[0] != home.split()[0]:
                 self.elsewhere = f"employees are assigned by another home, {owner.partition(' ')[2]}"
                 raise Wait(self.elsewhere, delay=0)
@@ -129,19 +131,13 @@ class People:
         """Look up or decide, in the caller's transaction. `Wait` is returned: raised, it would undo the neighbours."""
         now = self._clock()
         latest = connection.execute(LATEST, (entity,)).fetchone()
-        if self._ledger:
-            if latest and connection.execute(STORED, (task_id, entity, again)).fetchone():
-                return _decision(latest, reused=True)  # not this task's own, if a later task has given it to another
-            if latest and not again and now - latest["decided_at"] < self._window:
-                row = {
-                    **dict(latest),
-                    "task_id": task_id,
-                    "decided_at": now,
-                    "again": False,
-                    "reused_from": latest["id"],
-                }
-                return _decision(_insert(connection, row), reused=True)
+        if self._ledger and latest and connection.execute(STORED, (task_id, entity, again)).fetchone():
+            return _decision(latest, reused=True)  # not this task's own, if a later task has given it to another
         names, skipped = _eligible(connection, now)
+        recent = latest and not again and now - latest["decided_at"] < self._window
+        if self._ledger and recent and latest["user_id"] in names:  # who has left, or is on leave, gets nothing new
+            repeated = {"task_id": task_id, "decided_at": now, "again": False, "reused_from": latest["id"]}
+            return _decision(_insert(connection, {**dict(latest), **repeated}), reused=True)
         if not names:
             why = f"{len(skipped)} excluded" if skipped else "the directory is empty; add people with `carex users add`"
             return Wait(f"nobody available: {why}", delay=self._retry_delay)

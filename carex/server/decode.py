@@ -32,6 +32,8 @@ async def read_call(request: Request, max_body: int) -> Call:
         return Call(query, nested(body.decode("utf-8", "replace")))
     if _is_json(kind):
         return Call(query, json=parse_json(body))
+    if query:
+        return Call(query)  # a robot's call that says all in its address is not lost for a body that nobody needs
     raise Problem(
         415, "unsupported_media_type", f"A body of type {kind or 'nothing'} is not understood.",
         "Send application/x-www-form-urlencoded or application/json.",

@@ -71,7 +71,7 @@ class Intake:
         handler = self._handler(type)
         key = _idempotency_key(request, type)
         payload = await read_json(request, self.settings.server.max_body)
-        _check(handler, payload)
+        _check(handler, payload, exact=True)
         window = IDEMPOTENCY_WINDOW if key else 0.0
         placed = await self._gather.put(Task(type, payload, key=key, window=window, source="http"))
         return _accepted(placed) if placed.new else await self._replay(placed, payload)
@@ -103,8 +103,8 @@ def _duplicate(placed: Placed, status: str, headers: dict[str, str] | None = Non
     return reply(200, {"status": status, "task_id": placed.id, "duplicate": True}, headers)
 
 
-def _check(handler: Handler, payload: Any) -> None:
-    problems = handler.problems(payload)
+def _check(handler: Handler, payload: Any, *, exact: bool = False) -> None:
+    problems = handler.problems(payload, exact=exact)
     if problems:
         raise _unfit(problems, f"`carex handlers show {handler.type}` says what it takes.")
 

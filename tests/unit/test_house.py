@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"queue"},
     "queue": {"task", "errors", "database"},
     "people": {"task", "errors", "database"},
-    "registry": {"plugin", "errors"},
+    "registry": {"plugin", "errors", "masking"},
     "run": {"context", "plugin", "task", "errors"},
     "executor": {"run", "registry", "queue", "people", "context", "plugin", "settings", "task"},
     "isolation": {"executor", "run", "registry", "queue", "people", "settings", "task"},

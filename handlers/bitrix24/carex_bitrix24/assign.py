@@ -19,21 +19,18 @@ CONTACT = 3
 
 @dataclass(frozen=True)
 class Deal:
-    """A deal, its contacts, and how to choose. `again` draws anew for a deal that was given to somebody before."""
+    """A deal and its contacts. `again` draws anew for a deal that was given to somebody before."""
 
     deal_id: Id
     cont_id: Contacts = ()
-    strategy: str | None = None
     again: bool = False
 
 
-@plugin.handler("bitrix_assign", attempts=10, timeout=120)
+@plugin.handler("bitrix_assign", attempts=15, timeout=120)
 async def assign(deal: Deal, ctx: Context) -> dict[str, Any]:
     """Give a deal and its contacts to an available employee, and say who."""
     # Who it is was written down before the first call, so that every repetition of this names the same person.
-    chosen = await ctx.people.decide(
-        ctx.task, f"deal:{deal.deal_id}", strategy=deal.strategy or "random", again=deal.again
-    )
+    chosen = await ctx.people.decide(ctx.task, f"deal:{deal.deal_id}", again=deal.again)
     await _give(ctx.client, DEAL, deal.deal_id, chosen.user_id)
     contacts = {str(each): await _give_contact(ctx.client, each, chosen.user_id) for each in deal.cont_id}
     ctx.log.info(

@@ -19,7 +19,7 @@ from carex_bitrix24.settings import Settings
 from carex_bitrix24.transport import BROKEN, MASK, Sealed, never_sent
 
 UNCONFIGURED_DELAY = 30.0
-MISCONFIGURED_DELAY = 60.0
+MISCONFIGURED_DELAY = 10.0
 BLOCKED_DELAY = 300.0
 PARKED_DELAY = 60.0
 LONGEST_PARK = 600.0

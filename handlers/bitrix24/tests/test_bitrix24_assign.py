@@ -129,8 +129,7 @@ def test_nobody_available_means_no_call() -> None:
     ("more", "asked"),
     [
         ({}, ("deal:123", "random", False)),
-        ({"strategy": ""}, ("deal:123", "random", False)),
-        ({"strategy": "least_loaded", "again": True}, ("deal:123", "least_loaded", True)),
+        ({"again": True}, ("deal:123", "random", True)),
     ],
 )
 def test_the_payload_says_how_to_choose(more: dict[str, Any], asked: tuple[str, str, bool]) -> None:
