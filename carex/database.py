@@ -91,8 +91,8 @@ class Database:
         self._thread = threading.Thread(target=self._write, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a write transaction shared with whoever waits; it is on disk when this returns.
+    def run(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
+        """Have `work` run in a write transaction shared with whoever waits; it is on disk when the future is done.
 
         `work` must be repeatable until it is committed: when a neighbour in the same transaction fails, it runs again.
         """
@@ -101,7 +101,7 @@ class Database:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._waiting.put(_Work(work, future, loop))
-        return await future
+        return future
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(None, read, self.path, work)

@@ -183,7 +183,10 @@ class Executor:
             self._results.append(Result(delivery, outcome, time.perf_counter() - began))
         if not self._rung:
             self._rung = True
-            self._caller.call_soon_threadsafe(self._ready)
+            self._loop.call_soon(self._ring)  # after all that end in this turn of the loop: they are settled together
+
+    def _ring(self) -> None:
+        self._caller.call_soon_threadsafe(self._ready)
 
     def _shared_http(self) -> Any:
         if self._http is None:

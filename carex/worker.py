@@ -15,17 +15,17 @@ have not. And if the storage does not answer, finished work is kept here and set
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import TypeVar
 
 from loguru import logger
 
 from carex import log, metrics
-from carex.errors import CarexError, Unreachable
+from carex.errors import Unreachable
 from carex.executor import Executor, Result, say_refused
 from carex.isolation import SUSPECT, Cell
 from carex.people import People
@@ -34,7 +34,6 @@ from carex.registry import Registry
 from carex.settings import Settings
 from carex.task import BpmnError, Done, Fail, Outcome, Retry, Unfinished, Wait
 
-T = TypeVar("T")
 CLAIM_WAIT = 5.0
 WATCH = 0.5
 CELLS = 2
@@ -144,14 +143,13 @@ class Worker:
             if free <= 0:
                 await self._woken()
                 continue
-            claiming = asyncio.create_task(
-                _patiently(
-                    "claim tasks",
-                    partial(self._queue.claim, self._claimable(), free, 0.0 if self._burst else CLAIM_WAIT),
-                )
-            )
-            await asyncio.wait({claiming, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            claimed = await _called_off(claiming)
+            types = self._claimable()
+            # Without waiting first: this goes into one transaction with the settle that made room.
+            claimed = await _patiently("claim tasks", partial(self._queue.claim, types, free), until=self._stopping)
+            if not claimed and not self._burst:
+                waiting = asyncio.create_task(self._queue.claim(types, free, CLAIM_WAIT))
+                await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                claimed = await _called_off(waiting)
             if claimed:
                 self._begin(claimed)
             elif self._burst:
@@ -330,17 +328,19 @@ def backoff(attempt: int, base: float, longest: float) -> float:
 
 
 async def _called_off(claiming: asyncio.Task[list[Delivery]]) -> list[Delivery]:
-    """What a claim brought; if it still waits, because we were told to stop, it ends now."""
+    """What a waiting claim brought; if it still waits, because we were told to stop, it ends now."""
     if not claiming.done():
         claiming.cancel()
     try:
         return await claiming
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, Unreachable):
         return []
 
 
-async def _patiently(what: str, act: Callable[[], Awaitable[T]]) -> T:
-    """Do it, however often the storage fails to answer; say so once, and when it is over."""
+async def _patiently(
+    what: str, act: Callable[[], Awaitable[list[Delivery]]], *, until: asyncio.Event | None = None
+) -> list[Delivery]:
+    """Do it, however often the storage fails to answer, or `until` an event; say so once, and when it is over."""
     pause = 0.1
     while True:
         try:
@@ -348,10 +348,11 @@ async def _patiently(what: str, act: Callable[[], Awaitable[T]]) -> T:
         except Unreachable as error:
             if pause == 0.1:
                 logger.error("Cannot {}: {} Trying on.", what, error.message)
-            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret hangs on it
+            with contextlib.suppress(asyncio.TimeoutError):
+                waiting = until.wait() if until else asyncio.Event().wait()
+                await asyncio.wait_for(waiting, random.uniform(0, pause))  # noqa: S311 - no secret hangs on it
+                return []
             pause = min(pause * 2, 5.0)
-        except CarexError:
-            raise
         else:
             if pause > 0.1:
                 logger.info("Storage answers again.")

@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -329,9 +329,8 @@ class SqliteQueue:
         return await self._db.run(work)
 
 
-async def _to_its_end(claim: Coroutine[Any, Any, T]) -> T:
+async def _to_its_end(running: asyncio.Future[T]) -> T:
     """A claim that is under way cannot be called off: too late for a cancellation, what was leased is returned."""
-    running = asyncio.ensure_future(claim)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
