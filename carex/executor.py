@@ -14,8 +14,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 from loguru import logger
@@ -34,8 +33,7 @@ LONGEST_OPENING = 30.0
 """Seconds that a plugin's client may take to open."""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """How an attempt ended, and how many seconds it took."""
 
     delivery: Delivery

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from carex.task import Outcome, Task
 
@@ -12,16 +12,14 @@ State = Literal["waiting", "running", "done", "failed"]
 STATES: tuple[State, ...] = ("waiting", "running", "done", "failed")
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(NamedTuple):
     """The answer to a put: the task's own id, or, for a duplicate, the id of the task that holds its key."""
 
     id: str
     new: bool
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A task leased to one holder. `fence` is new at every claim; a settle or extend with an old one is refused.
 
     `crashes` counts the earlier claims that ended with neither a settle nor a give-back: the holder died or froze.

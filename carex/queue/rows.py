@@ -1,4 +1,4 @@
-"""Rows of the SQLite queue as nouns, and an operator's filter as SQL."""
+"""What the SQLite queue reads: rows as nouns, an operator's filter as SQL, a task's history, the types that wait."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ def condition_of(connection: Connection, where: Filter) -> tuple[str, list[Any]]
     return " AND ".join(parts), values
 
 
+HISTORY = 50
+"""How many past attempts a task remembers."""
 TASK = "type, payload, key, window, due, source, id, attempt, created"
 """The columns that make a task, in the order of its fields."""
 
@@ -62,3 +64,38 @@ def entry_of(row: Row) -> Entry:
 def dump(value: Any) -> str:
     """Compact JSON; raises TypeError or ValueError for what JSON cannot hold."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def expand(connection: Connection, types: Sequence[str]) -> list[str]:
+    """Globs become the types that wait, found by hops along the index, however long the backlog is."""
+    globs = [name for name in types if set(name) & set("*?[")]
+    names = [name for name in types if name not in globs]
+    if globs:
+        from fnmatch import fnmatchcase
+
+        found = connection.execute(
+            "WITH RECURSIVE hop (type) AS (SELECT min(type) FROM tasks WHERE state = 'waiting' UNION ALL SELECT "
+            "(SELECT min(type) FROM tasks WHERE state = 'waiting' AND type > hop.type) FROM hop "
+            "WHERE hop.type IS NOT NULL) SELECT type FROM hop WHERE type IS NOT NULL"
+        )
+        names += [row[0] for row in found if row[0] not in names and any(fnmatchcase(row[0], glob) for glob in globs)]
+    return names
+
+
+def first_due(connection: Connection, type: str) -> float:
+    row = connection.execute("SELECT min(due) FROM tasks WHERE state = 'waiting' AND type = ?", (type,)).fetchone()
+    return row[0] if row[0] is not None else float("inf")
+
+
+def remember(connection: Connection, id: str, outcome: str, reason: str, now: float) -> str:
+    """The task's history with one attempt more; the same wait over and over is one line with a count."""
+    row = connection.execute("SELECT attempt, started, holder, history FROM tasks WHERE id = ?", (id,)).fetchone()
+    history = json.loads(row["history"] or "[]")
+    line = {"attempt": row["attempt"], "started": row["started"], "ended": now, "holder": row["holder"]}
+    line |= {"outcome": outcome, "reason": reason}
+    last = history[-1] if history else {}
+    if outcome == "Wait" and (last.get("outcome"), last.get("reason")) == ("Wait", reason):
+        history[-1] = {**line, "started": last["started"], "times": last.get("times", 1) + 1}
+    else:
+        history.append(line)
+    return dump(history[-HISTORY:])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from carex.database import Connection, Database, wal_is_safe
 from carex.errors import Unreachable
 from carex.queue.presence import Bell, Presence, is_alive
 from carex.queue.protocol import Counts, Delivery, Entry, Filter, Holder, Placed
-from carex.queue.rows import TASK, condition_of, dump, entry_of, task_of
+from carex.queue.rows import TASK, condition_of, dump, entry_of, expand, first_due, remember, task_of
 from carex.task import BpmnError, Done, Outcome, Retry, Task, Unfinished, Wait
 
 T = TypeVar("T", bound=tuple[Any, ...])
@@ -24,8 +23,6 @@ POLL = 1.0
 """Seconds between looks for dead holders, and for tasks of which no bell told."""
 HELD = "id = ? AND fence = ? AND +state = 'running'"
 """What is true of a task as long as its lease is ours. (The + keeps SQLite to the index on the id.)"""
-HISTORY = 50
-"""How many past attempts a task remembers."""
 
 
 def boot_clock() -> float:
@@ -105,7 +102,7 @@ class SqliteQueue:
     def _claim(self, connection: Connection, types: Sequence[str], limit: int) -> tuple[list[Delivery], float]:
         self._recover(connection)
         now = self._clock()
-        names = _expand(connection, types)
+        names = expand(connection, types)
         if not names or limit < 1:
             return [], float("inf")
         each = (
@@ -124,7 +121,7 @@ class SqliteQueue:
         if rows:
             rows.sort()  # by due and seq: an UPDATE returns in any order
             return [Delivery(task_of(row[5:]), row[2], row[3], row[4], now) for row in rows], now
-        next_due = min(_first_due(connection, name) for name in names)
+        next_due = min(first_due(connection, name) for name in names)
         return [], next_due
 
     async def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
@@ -181,7 +178,7 @@ class SqliteQueue:
         held = connection.execute(f"SELECT 1 FROM tasks WHERE {HELD}", (delivery.task.id, delivery.fence)).fetchone()
         if held is None:
             return False
-        history = _remember(connection, delivery.task.id, type(outcome).__name__, reason, now)
+        history = remember(connection, delivery.task.id, type(outcome).__name__, reason, now)
         settled = connection.execute(
             "UPDATE tasks SET state = ?, due = ?, finished = ?, reason = ?, history = ?, holder = NULL, "
             f"attempt = attempt - ? WHERE {HELD}",
@@ -222,7 +219,7 @@ class SqliteQueue:
         rows = connection.execute(f"SELECT id, type FROM tasks WHERE {condition}", values).fetchall()
         now = self._clock()
         for row in rows:
-            history = _remember(connection, row["id"], "Crash", reason, now)
+            history = remember(connection, row["id"], "Crash", reason, now)
             connection.execute(
                 "UPDATE tasks SET state = 'waiting', crashes = crashes + 1, holder = NULL, reason = ?, history = ? "
                 "WHERE id = ?",
@@ -301,7 +298,7 @@ class SqliteQueue:
                 )
             }
             now = self._clock()
-            oldest = min((_first_due(connection, type) for type, state in by_state if state == "waiting"), default=now)
+            oldest = min((first_due(connection, type) for type, state in by_state if state == "waiting"), default=now)
             counters = {row["name"]: row["value"] for row in connection.execute("SELECT * FROM counters")}
             return Counts(by_state, max(now - oldest, 0.0), counters, _holders(connection, self._folder))
 
@@ -340,27 +337,6 @@ async def _to_its_end(running: asyncio.Future[T]) -> T:
         raise
 
 
-def _expand(connection: Connection, types: Sequence[str]) -> list[str]:
-    """Globs become the types that wait, found by hops along the index, however long the backlog is."""
-    globs = [name for name in types if set(name) & set("*?[")]
-    names = [name for name in types if name not in globs]
-    if globs:
-        from fnmatch import fnmatchcase
-
-        found = connection.execute(
-            "WITH RECURSIVE hop (type) AS (SELECT min(type) FROM tasks WHERE state = 'waiting' UNION ALL SELECT "
-            "(SELECT min(type) FROM tasks WHERE state = 'waiting' AND type > hop.type) FROM hop "
-            "WHERE hop.type IS NOT NULL) SELECT type FROM hop WHERE type IS NOT NULL"
-        )
-        names += [row[0] for row in found if row[0] not in names and any(fnmatchcase(row[0], glob) for glob in globs)]
-    return names
-
-
-def _first_due(connection: Connection, type: str) -> float:
-    row = connection.execute("SELECT min(due) FROM tasks WHERE state = 'waiting' AND type = ?", (type,)).fetchone()
-    return row[0] if row[0] is not None else float("inf")
-
-
 def _lost(connection: Connection, deliveries: Sequence[Delivery]) -> list[Delivery]:
     """Those deliveries that are no longer their holder's."""
     fences: dict[str, int] = {}
@@ -381,20 +357,6 @@ def _count(connection: Connection, counters: Mapping[str, float]) -> None:
         "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
         counters.items(),
     )
-
-
-def _remember(connection: Connection, id: str, outcome: str, reason: str, now: float) -> str:
-    """The task's history with one attempt more; the same wait over and over is one line with a count."""
-    row = connection.execute("SELECT attempt, started, holder, history FROM tasks WHERE id = ?", (id,)).fetchone()
-    history = json.loads(row["history"] or "[]")
-    line = {"attempt": row["attempt"], "started": row["started"], "ended": now, "holder": row["holder"]}
-    line |= {"outcome": outcome, "reason": reason}
-    last = history[-1] if history else {}
-    if outcome == "Wait" and (last.get("outcome"), last.get("reason")) == ("Wait", reason):
-        history[-1] = {**line, "started": last["started"], "times": last.get("times", 1) + 1}
-    else:
-        history.append(line)
-    return dump(history[-HISTORY:])
 
 
 def _holders(connection: Connection, folder: Path) -> list[Holder]:
