@@ -80,11 +80,60 @@ class MetricsSettings(Section):
     port: int | None = Field(None, ge=0, le=65535)
 
 
+class CamundaSettings(Section):
+    base_url: str | None = Field(None, repr=False, json_schema_extra={"env": "CAMUNDA_BASE_URL"})
+    auth_username: str | None = Field(None, json_schema_extra={"env": "CAMUNDA_AUTH_USERNAME"})
+    auth_password: SecretStr | None = Field(None, json_schema_extra={"env": "CAMUNDA_AUTH_PASSWORD"})
+    auth_token: Token | None = None
+    worker_id: str = Field("universal-worker", min_length=1, json_schema_extra={"env": "CAMUNDA_WORKER_ID"})
+    max_tasks: int = Field(10, ge=1, json_schema_extra={"env": "CAMUNDA_MAX_TASKS"})
+    lock_duration_ms: int = Field(600_000, ge=1000, json_schema_extra={"env": "CAMUNDA_LOCK_DURATION"})
+    handover_lock: float = Field(20.0, ge=5)
+    max_work: float = Field(86400.0, gt=0)
+    long_poll: float = Field(5.0, gt=0, le=60)
+    topics: tuple[str, ...] = ()
+    retries: int = Field(3, ge=1)
+    retry_timeout: float = Field(30.0, ge=0)
+    completes: int = Field(8, ge=1)
+
+
+class RabbitMQSettings(Section):
+    host: str = Field("localhost", json_schema_extra={"env": "RABBITMQ_HOST"})
+    port: int = Field(5672, ge=1, le=65535, json_schema_extra={"env": "RABBITMQ_PORT"})
+    username: str = Field("guest", json_schema_extra={"env": "RABBITMQ_USERNAME"})
+    password: SecretStr | None = Field(None, json_schema_extra={"env": "RABBITMQ_PASSWORD"})
+    vhost: str = "/"
+    tls: bool = False
+    ca_file: Path | None = None
+    heartbeat: float = Field(30.0, ge=0)
+    declare: bool = True
+    exchange_type: Literal["topic", "direct", "fanout", "headers"] = "topic"
+    tasks_exchange: str = "camunda.external.tasks"
+    responses_exchange: str = "camunda.task.responses"
+    responses_queue: str = "camunda.responses.queue"
+    dead_queue: str = "camunda.responses.dead"
+    routes: dict[str, str] = Field(
+        default_factory=lambda: {
+            "bitrix_*": "bitrix24",
+            "op_*": "openproject",
+            "1c_*": "1c",
+            "send_email": "python-services",
+            "http_request": "python-services",
+            "*": "default",
+        }
+    )
+    route_property: str = "queue"
+    consume: tuple[str, ...] = ()
+    management_url: str | None = Field(None, repr=False)
+
+
 SECTIONS: Mapping[str, type[Section]] = {
     "queue": QueueSettings,
     "worker": WorkerSettings,
     "server": ServerSettings,
     "people": PeopleSettings,
+    "camunda": CamundaSettings,
+    "rabbitmq": RabbitMQSettings,
     "log": LogSettings,
     "metrics": MetricsSettings,
 }
@@ -108,6 +157,8 @@ class Settings:
     worker: WorkerSettings
     server: ServerSettings
     people: PeopleSettings
+    camunda: CamundaSettings
+    rabbitmq: RabbitMQSettings
     log: LogSettings
     metrics: MetricsSettings
     sources: Sources
