@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from carex_bitrix24.simulator.call import Refusal
 from carex_bitrix24.simulator.phpform import as_map, decode_multipart, decode_query
 
 _CALL = re.compile(r".*?/rest/(?P<v3>api/)?(?P<user>\d+)/(?P<secret>[^/]+)/(?P<method>[^/]*)/?")
@@ -39,9 +40,16 @@ def read_params(query: str, content_type: str, body: bytes) -> dict[str, Any]:
     return params | decode_query(body.decode(errors="replace"))
 
 
-def read_v3_params(body: bytes) -> dict[str, Any]:
-    """Return the parameters of a REST 3 request, which are in the JSON body and nowhere else."""
-    return _json_params(body)
+def read_v3_params(content_type: str, body: bytes) -> dict[str, Any]:
+    """Return the parameters of a REST 3 request, which are in the JSON body and nowhere else; refuse another body."""
+    if not body:
+        return {}
+    try:
+        if content_type.partition(";")[0].strip().lower() != "application/json":
+            raise ValueError(content_type)
+        return as_map(json.loads(body))
+    except ValueError:
+        raise Refusal("INVALIDJSON", "The request body is not valid JSON") from None
 
 
 def _json_params(body: bytes) -> dict[str, Any]:

@@ -26,6 +26,10 @@ def build_app(portal: Portal) -> Starlette:
         Route("/faults", admin.faults, methods=["POST", "DELETE"]),
         Route("/items", admin.items, methods=["POST"]),
         Route("/employees", admin.employees, methods=["POST"]),
+        Route("/meanwhile", admin.meanwhile, methods=["POST"]),
+        Route("/subscriptions", admin.subscriptions, methods=["POST"]),
+        Route("/by_hand", admin.by_hand, methods=["POST"]),
+        Route("/log", admin.log),
         Route("/reset", admin.reset, methods=["POST"]),
     ]
     return Starlette(routes=[Mount("/__sim", routes=routes), Mount("/", app=Door(portal))])
@@ -62,6 +66,25 @@ class Admin:
     async def employees(self, request: Request) -> Response:
         """POST: change one person or a list of them."""
         return await self._apply(request, "employees")
+
+    async def meanwhile(self, request: Request) -> Response:
+        """POST: let somebody change an item by hand right before or after a call."""
+        return await self._apply(request, "meanwhile")
+
+    async def subscriptions(self, request: Request) -> Response:
+        """POST: have events, or a robot's form, posted to a URL."""
+        return await self._apply(request, "subscriptions")
+
+    async def by_hand(self, request: Request) -> Response:
+        """POST: change an item as a person does, now."""
+        return await self._apply(request, "by_hand")
+
+    async def log(self, request: Request) -> Response:
+        """GET: each request and what it got; `?after=` leaves out those up to this number."""
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal():
+            return _wrong(f"after is the number of a request, not {after!r}")
+        return JSONResponse(scenario.log(self.portal, int(after)))
 
     async def reset(self, request: Request) -> Response:
         """POST: an untouched portal again."""

@@ -6,9 +6,14 @@ from typing import Any
 from carex_bitrix24.simulator.call import Call, Refusal, Reply, truth
 from carex_bitrix24.simulator.dispatch import carry_out, time_block
 from carex_bitrix24.simulator.phpform import as_map, decode_query, php_json
+from carex_bitrix24.simulator.spoilt import fault_refusal
 
 LONGEST = 50
 _REFERENCE = re.compile(r"\$result((?:\[[^\[\]]*\])+)")
+
+
+class CutOff(Exception):
+    """The request has taken too long: what is done is done, the rest is not, and nobody says which is which."""
 
 
 def run(call: Call) -> Reply:
@@ -16,12 +21,19 @@ def run(call: Call) -> Reply:
     commands = as_map(call.given("cmd"))
     halt = truth(call.given("halt", 0))
     answer: dict[str, dict[str, Any]] = {name: {} for name in ("result", "error", "total", "next", "time")}
+    spent = 0.0
     for number, (name, command) in enumerate(commands.items()):
         method, _, query = str(command).partition("?")
         started = call.portal.now()
+        spent += call.portal.cost(method)
+        if spent > call.portal.longest_request:
+            raise CutOff
         try:
             if number >= LONGEST:
                 raise Refusal("ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded")
+            fault = call.portal.faults.pick(method, started, inside=True)
+            if fault:
+                raise fault_refusal(fault)
             reply = _command(call, method, query, answer["result"])
         except Refusal as refusal:
             call.portal.ledger.batched[method, refusal.code] += 1

@@ -5,7 +5,7 @@ The words of the portal's refusals are checked by clients, so they live next to 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +18,33 @@ if TYPE_CHECKING:
 class Refusal(Exception):
     """An answer that is not a result."""
 
-    def __init__(self, code: str, text: str, status: int = 400) -> None:
+    def __init__(
+        self,
+        code: str,
+        text: str,
+        status: int = 400,
+        *,
+        system: bool = False,
+        validation: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(code, text)
         self.code = code
         self.text = text
         self.status = status
+        self.system = system
+        self.validation = dict(validation or {})
 
     def old_shape(self) -> dict[str, Any]:
         """Return the body of a REST 2 error: the code is a string."""
         return {"error": self.code, "error_description": self.text}
 
     def new_shape(self) -> dict[str, Any]:
-        """Return the body of a REST 3 error: the error is a map."""
-        code = "BITRIX_REST_V3_EXCEPTION_" + self.code.replace("_", "") + "EXCEPTION"
-        return {"error": {"code": code, "message": self.text}}
+        """Return the body of a REST 3 error: the error is a map; errors of the whole system keep their code."""
+        code = self.code if self.system else f"BITRIX_REST_V3_EXCEPTION_{self.code.upper()}EXCEPTION"
+        error: dict[str, Any] = {"code": code, "message": self.text}
+        if self.validation:
+            error["validation"] = [{"message": text, "field": name} for name, text in self.validation.items()]
+        return {"error": error}
 
 
 @dataclass(frozen=True)
@@ -86,10 +99,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Method:
-    """A method of the portal; a webhook may call it if it has one of the scopes, or if there are none."""
+    """A method of the portal; a webhook may call it if it has one of the scopes, or if there are none.
+
+    `writes` says that a REST 3 method heeds the header Idempotency-Key.
+    """
 
     run: Callable[[Call], Reply]
     scopes: frozenset[str] = frozenset()
+    writes: bool = False
 
 
 def whole(value: Any) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from carex_bitrix24.simulator.call import Call, Refusal, Reply
+from carex_bitrix24.simulator.system_errors import refusal
 
 if TYPE_CHECKING:
     from carex_bitrix24.simulator.portal import Portal
@@ -16,21 +17,20 @@ def carry_out(
     """Run a method, or raise Refusal. `billed` says whether the method's own operating time counts."""
     entry = (portal.methods_v3 if v3 else portal.methods).get(method)
     if entry is None:
-        raise Refusal("METHOD_NOT_FOUND" if v3 else "ERROR_METHOD_NOT_FOUND", "Method not found!", 404)
+        raise Refusal("METHODNOTFOUND", "Method not found!", 404) if v3 else refusal("ERROR_METHOD_NOT_FOUND")
     if entry.scopes and not entry.scopes & portal.scopes:
-        text = "The request requires higher privileges than provided by the webhook token"
-        raise Refusal("insufficient_scope", text, 403)
+        known = refusal("insufficient_scope")
+        raise Refusal("INSUFFICIENTSCOPE", known.text, known.status) if v3 else known
     if billed and portal.operating.limit is not None:
         now = portal.now()
         if not portal.operating.allows(method, now):
-            raise time_limit()
+            raise refusal("OPERATION_TIME_LIMIT")
         portal.operating.charge(method, now, portal.cost(method))
-    return entry.run(Call(portal, method, params, request_no))
-
-
-def time_limit() -> Refusal:
-    """Return the refusal of a method that has used up its operating time; it does not say until when."""
-    return Refusal("OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit.", 429)
+    call = Call(portal, method, params, request_no)
+    portal.meanwhile.act(portal, call, "before")
+    reply = entry.run(call)
+    portal.meanwhile.act(portal, call, "after")
+    return reply
 
 
 def time_block(portal: Portal, method: str, started: float) -> dict[str, Any]:

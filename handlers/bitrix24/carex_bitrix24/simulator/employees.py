@@ -23,7 +23,11 @@ _POSITIONS = ("Менеджер по продажам", "Старший мене
 
 @dataclass(frozen=True)
 class Employee:
-    """One person; `workday` is what the time clock shows, `absences` are pairs of ISO dates, both included."""
+    """One person; `workday` is what the time clock shows, `absences` are pairs of ISO dates, both included.
+
+    `kind` is employee or extranet (bots and the like are never told of), `departments` are further ones, `tracked`
+    says whether the time clock runs for this person at all; the portal shows CLOSED for everybody else.
+    """
 
     id: int
     name: str
@@ -37,6 +41,11 @@ class Employee:
     workday: str = "OPENED"
     skills: str = ""
     absences: tuple[tuple[str, str], ...] = ()
+    departments: tuple[int, ...] = ()
+    time_zone: str = ""
+    admin: bool = False
+    kind: str = "employee"
+    tracked: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,4 +77,5 @@ def employee(number: int) -> Employee:
         position=_POSITIONS[(number - 1) % len(_POSITIONS)],
         department=3 if number % 3 == 0 else 2,
         email=f"user{number}@portal.example",
+        admin=number == 1,
     )

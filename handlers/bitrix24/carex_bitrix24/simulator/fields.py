@@ -16,7 +16,15 @@ _AMOUNTS = {"opportunity"}
 READ_ONLY = frozenset(
     {"id", "entityTypeId", "createdTime", "updatedTime", "movedTime", "updatedBy", "movedBy", "stageSemanticId"}
 )
-_SHARED: dict[str, Any] = {"xmlId": "", "assignedById": 0, "opened": "Y", "sourceId": "", "sourceDescription": ""}
+_SHARED: dict[str, Any] = {
+    "xmlId": "",
+    "assignedById": 0,
+    "opened": "Y",
+    "sourceId": "",
+    "sourceDescription": "",
+    "originatorId": "",
+    "originId": "",
+}
 _UTM: dict[str, Any] = dict.fromkeys(("utmSource", "utmMedium", "utmCampaign", "utmContent", "utmTerm"), "")
 _STAGED: dict[str, Any] = {
     "title": "",
@@ -106,7 +114,10 @@ def new_name(name: str) -> str:
 
 def old_view(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return an item as `crm.deal.get` shows it: upper-case names, and numbers in strings."""
-    return {old_name(name): _old_value(name, value) for name, value in values.items() if name not in _HIDDEN_IN_OLD}
+    view = {old_name(name): _old_value(name, value) for name, value in values.items() if name not in _HIDDEN_IN_OLD}
+    if values.get("entityTypeId") == LEAD:
+        return {name.replace("STAGE_", "STATUS_"): value for name, value in view.items()}
+    return view
 
 
 def _old_value(name: str, value: Any) -> Any:

@@ -4,8 +4,19 @@ It is the portal's second limit, apart from the bucket: a method that has used u
 the others go on.
 """
 
-BASKETS = 10
-BASKET_SECONDS = 60
+from dataclasses import dataclass
+
+BASKET_SECONDS = 60.0
+KEPT_SECONDS = 600.0
+
+
+@dataclass
+class _Basket:
+    """The calls of one minute; its ten minutes count from the first of them."""
+
+    minute: int
+    started: float
+    seconds: float = 0.0
 
 
 class Operating:
@@ -13,7 +24,7 @@ class Operating:
 
     def __init__(self, limit: float | None) -> None:
         self.limit = limit
-        self._baskets: dict[str, dict[int, float]] = {}
+        self._baskets: dict[str, list[_Basket]] = {}
 
     def allows(self, method: str, now: float) -> bool:
         """Return False once the sum has passed the limit: the call that passes it still goes through."""
@@ -21,24 +32,27 @@ class Operating:
 
     def charge(self, method: str, now: float, seconds: float) -> None:
         """Add the cost of a call to the basket of this minute."""
-        baskets = self._baskets.setdefault(method, {})
+        baskets = self._kept(method, now)
         minute = int(now // BASKET_SECONDS)
-        baskets[minute] = baskets.get(minute, 0.0) + seconds
+        if not baskets or baskets[-1].minute != minute:
+            baskets.append(_Basket(minute, now))
+        baskets[-1].seconds += seconds
 
     def used(self, method: str, now: float) -> float:
         """Return the seconds in the baskets that still count."""
-        baskets = self._baskets.get(method, {})
-        oldest = int(now // BASKET_SECONDS) - BASKETS
-        for minute in [minute for minute in baskets if minute <= oldest]:
-            del baskets[minute]
-        return sum(baskets.values())
+        return sum(basket.seconds for basket in self._kept(method, now))
 
     def resets_at(self, method: str, now: float) -> float:
         """Return the portal second at which the oldest basket leaves."""
-        self.used(method, now)
-        oldest = min(self._baskets.get(method, {}), default=int(now // BASKET_SECONDS))
-        return float((oldest + BASKETS) * BASKET_SECONDS)
+        baskets = self._kept(method, now)
+        return (baskets[0].started if baskets else now) + KEPT_SECONDS
 
     def empty(self) -> None:
         """Forget all calls so far."""
         self._baskets.clear()
+
+    def _kept(self, method: str, now: float) -> list[_Basket]:
+        baskets = self._baskets.setdefault(method, [])
+        while baskets and baskets[0].started + KEPT_SECONDS <= now:
+            del baskets[0]
+        return baskets

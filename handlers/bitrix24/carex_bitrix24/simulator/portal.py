@@ -6,9 +6,11 @@ Everything lives in memory and follows one clock, so a test can throw hours of w
 from __future__ import annotations
 
 import dataclasses
+import json
+import random
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any, Literal
 
 import httpx
@@ -17,23 +19,28 @@ from starlette.types import ASGIApp
 from carex_bitrix24.simulator import employees as people
 from carex_bitrix24.simulator import robot
 from carex_bitrix24.simulator.app import build_app
-from carex_bitrix24.simulator.bucket import Bucket
-from carex_bitrix24.simulator.call import Method
+from carex_bitrix24.simulator.bucket import Bucket, Buckets
+from carex_bitrix24.simulator.call import Call, Method
+from carex_bitrix24.simulator.events import Events, Happened, Subscription, crm_event
 from carex_bitrix24.simulator.faults import Faults
+from carex_bitrix24.simulator.fields import typed
 from carex_bitrix24.simulator.items import Item, Items
-from carex_bitrix24.simulator.ledger import Change, Ledger
+from carex_bitrix24.simulator.ledger import BY_HAND, Change, Created, Ledger
+from carex_bitrix24.simulator.meanwhile import Meddlers
 from carex_bitrix24.simulator.messages import Comment, Notification
 from carex_bitrix24.simulator.methods import TABLE, TABLE_V3
 from carex_bitrix24.simulator.operating import Operating
+from carex_bitrix24.simulator.replays import Replays
+from carex_bitrix24.simulator.selection import PORTAL_ZONE
+from carex_bitrix24.simulator.tasks import Tasks
 
 SCOPES = frozenset({"crm", "user_brief", "department", "task", "tasks", "im", "timeman", "calendar"})
 TINY_COST = 0.001
 WEBHOOK_CODE = "s3cr3t0simulated"
-_MOSCOW = timezone(timedelta(hours=3))
 
 
 class Portal:
-    """A portal with one webhook. `speed` makes its time run faster than ours; `latency` is in our seconds."""
+    """A portal with one webhook. `speed` makes its time run faster than ours; `latency` and `jitter` are in ours."""
 
     def __init__(
         self,
@@ -41,9 +48,12 @@ class Portal:
         rate: float = 2.0,
         capacity: float = 50.0,
         refusals_fill: bool = False,
+        stepwise: bool = False,
+        per_address: bool = False,
         secret: str = WEBHOOK_CODE,
         user_id: int = 1,
         latency: float = 0.0,
+        jitter: float = 0.0,
         speed: float = 1.0,
         auto_create: bool = True,
         employees: int = 8,
@@ -52,6 +62,9 @@ class Portal:
         operating_limit: float | None = 480.0,
         operating_cost: Mapping[str, float] | None = None,
         batch_billing: Literal["inner", "outer"] = "inner",
+        counters_in_429: bool = False,
+        longest_request: float = 60.0,
+        v3_system_errors: Literal["map", "flat"] = "map",
         strict_users: bool = False,
         refuse_dismissed: bool = False,
         seed: int = 0,
@@ -59,22 +72,31 @@ class Portal:
         self.secret = secret
         self.user_id = user_id
         self.latency = latency
+        self.jitter = jitter
         self.speed = speed
         self.require_https = require_https
         self.operating_cost = dict(operating_cost or {})
         self.batch_billing = batch_billing
+        self.counters_in_429 = counters_in_429
+        self.longest_request = longest_request
+        self.v3_system_errors = v3_system_errors
         self.strict_users = strict_users
         self.refuse_dismissed = refuse_dismissed
         self.scopes: set[str] = set(SCOPES)
         self.methods: dict[str, Method] = dict(TABLE)
         self.methods_v3: dict[str, Method] = dict(TABLE_V3)
-        self.bucket = Bucket(rate, capacity, refusals_fill)
+        self.buckets = Buckets(rate, capacity, refusals_fill=refusals_fill, stepwise=stepwise, per_address=per_address)
         self.operating = Operating(operating_limit)
-        self.faults = Faults(seed)
+        self.faults = Faults(seed, self.now)
+        self._random = random.Random(seed)  # noqa: S311
         self.items = Items(auto_create=auto_create, owner=user_id)
+        self.tasks = Tasks()
+        self.replays = Replays()
+        self.meanwhile = Meddlers()
         self._clock = clock
         self._born = clock()
         self._epoch = time.time()
+        self.events = Events(self._epoch)
         self._headcount = employees
         self._serial = 0
         self.reset()
@@ -88,8 +110,17 @@ class Portal:
         self.notifications: dict[int, Notification] = {}
         self.items.clear()
         self.faults.clear()
-        self.bucket.empty()
+        self.buckets.empty()
         self.operating.empty()
+        self.tasks.clear()
+        self.replays.clear()
+        self.meanwhile.clear()
+        self.events.clear()
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket of the whole portal; with `per_address`, that of callers without one."""
+        return self.buckets.of()
 
     @property
     def missing(self) -> set[tuple[int, int]]:
@@ -116,8 +147,12 @@ class Portal:
 
     def iso(self, now: float | None = None) -> str:
         """Return a portal second as the portal writes dates."""
-        moment = datetime.fromtimestamp(self.unix(self.now() if now is None else now), _MOSCOW)
+        moment = datetime.fromtimestamp(self.unix(self.now() if now is None else now), PORTAL_ZONE)
         return moment.isoformat(timespec="seconds")
+
+    def delay(self) -> float:
+        """Return how many of our seconds this request takes: `latency`, and by chance up to `jitter` more."""
+        return self.latency + self.jitter * self._random.random() if self.jitter else self.latency
 
     def cost(self, method: str) -> float:
         """Return the operating seconds that one call of a method takes."""
@@ -129,8 +164,27 @@ class Portal:
         return self._serial
 
     def add_item(self, entity_type_id: int, item_id: int | None = None, /, **values: Any) -> Item:
-        """Create an item; values have the names of `crm.item.*`. Nothing is written into the ledger."""
-        return self.items.put(entity_type_id, item_id, values, self.iso())
+        """Create an item; values have the names of `crm.item.*`. Subscribers hear of it, the ledger does not."""
+        item = self.items.put(entity_type_id, item_id, values, self.iso())
+        self.events.tell(crm_event(entity_type_id, item.id, "ADD", self.now()))
+        return item
+
+    def by_hand(self, entity_type_id: int, item_id: int, /, **values: Any) -> None:
+        """Change an item as a person does in the browser. The ledger says so; it is nobody's decision through REST."""
+        item = self.find(entity_type_id, item_id)
+        if item is None:
+            raise KeyError(f"no item {item_id} of type {entity_type_id}")
+        self.write(item, {name: typed(name, value) for name, value in values.items()}, BY_HAND, 0)
+
+    def subscribe(self, url: str, /, **options: Any) -> Subscription:
+        """Have events posted to a URL (see Subscription); `serve` posts them, or `events.deliver()`."""
+        subscription = Subscription(url, **options)
+        self.events.subscriptions.append(subscription)
+        return subscription
+
+    def tell(self, event: Happened) -> None:
+        """Let subscribers know."""
+        self.events.tell(event)
 
     def find(self, entity_type_id: int, item_id: int) -> Item | None:
         """Return an item, or None if it does not exist."""
@@ -160,6 +214,7 @@ class Portal:
         if changed:
             item.values["updatedTime"] = self.iso(at)
             item.values["updatedBy"] = self.user_id
+            self.tell(crm_event(item.entity_type_id, item.id, "UPDATE", at))
 
     def record(
         self,
@@ -176,6 +231,11 @@ class Portal:
         """Write one applied change into the ledger."""
         at = self.now() if at is None else at
         self.ledger.add(Change(at, entity_type_id, item_id, field, old, new, method, request_no, old != new))
+
+    def record_created(self, kind: str, number: int, call: Call) -> None:
+        """Write one new thing into the ledger, with what the call asked for."""
+        content = json.dumps(call.params, sort_keys=True, ensure_ascii=False)
+        self.ledger.created.append(Created(self.now(), kind, number, call.method, call.request_no, content))
 
     def responsible(self, entity_type_id: int, item_id: int) -> int | None:
         """Return who is responsible for an item now."""

@@ -55,9 +55,16 @@ async def post(
 ) -> int | None:
     """Send the robot's form once; return the status, or None if no answer came."""
     target = robot_url(url, deal_id, contact_id, extra_query)
+    return await post_form(target, robot_form(deal_id), transport=transport)
+
+
+async def post_form(
+    url: str, form: Mapping[str, str], *, transport: httpx.AsyncBaseTransport | None = None
+) -> int | None:
+    """Send a form once; return the status, or None if no answer came."""
     async with httpx.AsyncClient(transport=transport, verify=_trust(), trust_env=False, timeout=_TIMEOUT) as client:
         try:
-            answer = await client.post(target, data=robot_form(deal_id))
+            answer = await client.post(url, data=dict(form))
         except httpx.HTTPError:
             return None
     return answer.status_code

@@ -1,12 +1,16 @@
 """Lists: which rows a filter lets through, in which order, and which fifty of them make the page."""
 
+import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from carex_bitrix24.simulator.call import Reply, truth, whole
 from carex_bitrix24.simulator.phpform import as_list, as_map
 
 PAGE = 50
+PORTAL_ZONE = timezone(timedelta(hours=3))
 
 Row = Mapping[str, Any]
 _PREFIXES = ("!=%", "!%=", ">=", "<=", "!@", "!%", "!=", "=%", "%=", ">", "<", "@", "%", "=", "!")
@@ -55,10 +59,43 @@ def matches(row: Row, conditions: Any) -> bool:
 
 
 def _rank(value: Any) -> tuple[int, float, str]:
+    """Return what values are ordered by: numbers as numbers, dates as moments, the rest as text."""
     try:
         return (0, float(value), "")
     except (TypeError, ValueError):
-        return (1, 0.0, str(value))
+        pass
+    text = str(value)
+    when = moment(text) if text[:2].isdecimal() else None
+    return (1, 0.0, text) if when is None else (2, when, "")
+
+
+def moment(text: str) -> float | None:
+    """Return the unix time of a date of ISO 8601 or of the portal's own format; without a zone it is the portal's."""
+    for read in (_iso, _russian):
+        try:
+            when = read(text)
+        except ValueError:
+            continue
+        return (when if when.tzinfo else when.replace(tzinfo=PORTAL_ZONE)).timestamp()
+    return None
+
+
+def _iso(text: str) -> datetime:
+    return datetime.fromisoformat(re.sub(r"Z$", "+00:00", text))
+
+
+def _russian(text: str) -> datetime:
+    return datetime.strptime(text, "%d.%m.%Y %H:%M:%S" if " " in text else "%d.%m.%Y")
+
+
+def _compared(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """Only like can be compared with like: a word where a date should be finds nothing."""
+
+    def compare(value: Any, expected: Any) -> bool:
+        mine, theirs = _rank(value), _rank(expected)
+        return mine[0] == theirs[0] and test(mine, theirs)
+
+    return compare
 
 
 def _same(value: Any, expected: Any) -> bool:
@@ -103,10 +140,10 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "!": lambda value, expected: not _is(value, expected),
     "!=": lambda value, expected: not _is(value, expected),
     "!@": lambda value, expected: not _is(value, expected),
-    ">": lambda value, expected: _rank(value) > _rank(expected),
-    ">=": lambda value, expected: _rank(value) >= _rank(expected),
-    "<": lambda value, expected: _rank(value) < _rank(expected),
-    "<=": lambda value, expected: _rank(value) <= _rank(expected),
+    ">": _compared(operator.gt),
+    ">=": _compared(operator.ge),
+    "<": _compared(operator.lt),
+    "<=": _compared(operator.le),
     "%": _contains,
     "!%": lambda value, expected: not _contains(value, expected),
     "=%": _like,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +19,14 @@ from carex_bitrix24.simulator.portal import Portal
 
 
 @asynccontextmanager
-async def serve(portal: Portal, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Run the portal in this loop and yield the URL of its webhook. Port 0 means any free one."""
+async def serve(
+    portal: Portal, host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
+    """Run the portal in this loop and yield the URL of its webhook. Port 0 means any free one.
+
+    The portal's state outlives the server: to have it away for a while, with connections really refused, leave this
+    context and enter it again with the same portal and port. With `tls`, its address is https.
+    """
     config = uvicorn.Config(
         portal.asgi(),
         http=cast(Any, _cuttable),
@@ -30,15 +37,18 @@ async def serve(portal: Portal, host: str = "127.0.0.1", port: int = 0) -> Async
         timeout_graceful_shutdown=1,
     )
     config.load()
+    config.ssl = tls
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     listener = _listener(host, port)
     # Not server.serve(): it would take over the signals of the process, and this loop is somebody else's.
     await server.startup(sockets=[listener])
     loop = asyncio.create_task(server.main_loop())
+    posting = asyncio.create_task(portal.events.keep_delivering())
     try:
-        yield f"http://{host}:{listener.getsockname()[1]}/rest/{portal.user_id}/{portal.secret}/"
+        yield f"{'https' if tls else 'http'}://{host}:{listener.getsockname()[1]}/rest/{portal.user_id}/{portal.secret}/"
     finally:
+        posting.cancel()
         server.should_exit = True
         await loop
         await server.shutdown(sockets=[listener])

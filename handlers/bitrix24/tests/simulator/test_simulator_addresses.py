@@ -43,7 +43,7 @@ async def test_json_without_its_content_type_is_not_read(rest):
 
 
 async def test_rest_3_says_no_with_a_map(rest):
-    answer = await rest.http.post(f"/rest/api/1/{SECRET}/tasks.task.add", json={})
+    answer = await rest.http.post(f"/rest/api/1/{SECRET}/crm.deal.get", json={})
     assert answer.status_code == 404
     assert answer.json()["error"]["code"].startswith("BITRIX_REST_V3_EXCEPTION_")
     assert answer.json()["error"]["message"]

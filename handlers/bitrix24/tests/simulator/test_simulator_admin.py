@@ -100,3 +100,32 @@ async def test_a_scenario_sets_up_a_portal(rest):
 async def test_a_scenario_with_an_unknown_part_is_refused(rest):
     with pytest.raises(ValueError, match="deals"):
         scenario.apply(rest.portal, {"deals": []})
+
+
+async def test_the_log_can_be_read_from_a_request_on(rest):
+    for _ in range(3):
+        await rest("profile")
+    log = (await rest.http.get("/__sim/log?after=1")).json()["log"]
+    assert [(asked["number"], asked["outcome"]) for asked in log] == [(2, "OK"), (3, "OK")]
+    assert (await rest.http.get("/__sim/log?after=x")).status_code == 400
+
+
+async def test_people_can_be_told_to_meddle(rest):
+    meddler = {"method": "crm.item.get", "values": {"assignedById": 5}}
+    assert (await rest.http.post("/__sim/meanwhile", json=meddler)).is_success
+    await rest("crm.item.get", entityTypeId=2, id=7)
+    await rest.http.post("/__sim/by_hand", json={"entityTypeId": 2, "id": 8, "fields": {"assignedById": 6}})
+    assert [change.new for change in rest.portal.ledger] == [5, 6]
+
+
+async def test_somebody_can_subscribe(rest):
+    await rest.http.post("/__sim/subscriptions", json={"url": "http://carex.example", "events": ["ONTASK*"]})
+    assert [one.events for one in rest.portal.events.subscriptions] == [("ONTASK*",)]
+
+
+async def test_the_ledger_tells_what_was_created(rest):
+    for _ in range(2):
+        await rest("crm.item.add", entityTypeId=2, fields={"title": "A"})
+    book = (await rest.http.get("/__sim/ledger")).json()
+    assert [thing["kind"] for thing in book["created"]] == ["item 2", "item 2"]
+    assert [len(ids) for ids in book["created_twice"].values()] == [2]

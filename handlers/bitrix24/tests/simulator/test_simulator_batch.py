@@ -1,6 +1,7 @@
 """batch: always 200, errors inside, PHP's shapes."""
 
 import pytest
+from carex_bitrix24.simulator import Fault
 
 pytestmark = pytest.mark.anyio
 
@@ -108,3 +109,24 @@ async def test_commands_are_counted_apart_from_requests(rest):
     await rest.batch(a="profile", b="crm.deal.get")
     assert dict(rest.portal.ledger.calls) == {("batch", "OK"): 1}
     assert dict(rest.portal.ledger.batched) == {("profile", "OK"): 1, ("crm.deal.get", ""): 1}
+
+
+async def test_a_batch_that_takes_more_than_a_minute_is_cut_off_in_the_middle(open_portal):
+    rest = open_portal(operating_cost={"crm.deal.update": 20.0}, operating_limit=None)
+    commands = {f"c{number}": f"crm.deal.update?id={number}&fields[ASSIGNED_BY_ID]=2" for number in range(1, 6)}
+    answer = await rest("batch", cmd=commands)
+    assert (answer.status_code, answer.headers["content-type"]) == (504, "text/html")
+    assert rest.portal.ledger.shares() == {2: 3}
+
+
+async def test_a_fault_can_strike_one_command(rest):
+    rest.portal.faults.add(Fault("error", method="crm.deal.get", code="ACCESS_DENIED", inside=True, count=1))
+    result = await rest.batch(a="crm.deal.get?id=7", b="crm.deal.get?id=7")
+    assert (result["result_error"]["a"]["error"], list(result["result"])) == ("ACCESS_DENIED", ["b"])
+
+
+@pytest.mark.parametrize(("inside", "single", "batched"), [(True, 200, 1), (False, 500, 0)])
+async def test_a_fault_strikes_commands_or_requests_but_not_both(rest, inside, single, batched):
+    rest.portal.faults.add(Fault("status_500", method="crm.deal.get", inside=inside))
+    result = await rest.batch(a="crm.deal.get?id=7")
+    assert (len(result["result_error"]), (await rest("crm.deal.get", id=7)).status_code) == (batched, single)

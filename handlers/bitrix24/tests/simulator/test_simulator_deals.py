@@ -65,3 +65,25 @@ async def test_the_contacts_of_a_missing_deal_are_not_found(rest):
     rest.portal.missing.add((2, 1))
     answer = await rest("crm.deal.contact.items.get", id=1)
     assert answer.json() == {"error": "", "error_description": "Not found"}
+
+
+@pytest.mark.parametrize(("noun", "type_id"), [("lead", 1), ("deal", 2), ("contact", 3), ("company", 4)])
+async def test_every_noun_is_added_read_changed_and_listed(rest, noun, type_id):
+    number = (await rest(f"crm.{noun}.add", fields={"ASSIGNED_BY_ID": 2})).json()["result"]
+    assert (await rest(f"crm.{noun}.update", id=number, fields={"ASSIGNED_BY_ID": 3})).json()["result"] is True
+    assert (await rest(f"crm.{noun}.get", id=number)).json()["result"]["ASSIGNED_BY_ID"] == "3"
+    listed = (await rest(f"crm.{noun}.list", filter={"ASSIGNED_BY_ID": 3}, select=["ID"])).json()
+    assert (listed["result"], listed["total"]) == ([{"ID": str(number)}], 1)
+    assert rest.portal.ledger.people(type_id, number) == [2, 3]
+
+
+async def test_a_lead_has_a_status_where_a_deal_has_a_stage(rest):
+    await rest("crm.lead.update", id=7, fields={"STATUS_ID": "JUNK"})
+    lead = (await rest("crm.lead.get", id=7)).json()["result"]
+    assert (lead["STATUS_ID"], lead["STATUS_SEMANTIC_ID"], "STAGE_ID" in lead) == ("JUNK", "F", False)
+    assert rest.portal.find(1, 7).values["stageId"] == "JUNK"
+
+
+async def test_adding_nothing_is_refused(rest):
+    answer = await rest("crm.deal.add", fields="x")
+    assert (answer.status_code, answer.json()["error"]) == (400, "")

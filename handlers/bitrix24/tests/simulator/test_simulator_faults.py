@@ -1,5 +1,7 @@
 """Each fault, when it strikes, and whether the call was carried out."""
 
+import asyncio
+
 import anyio
 import httpx
 import pytest
@@ -24,6 +26,12 @@ async def give(rest):
         ("unauthorized", 401, "NO_AUTH_FOUND"),
         ("error_200", 200, '"error":"ERROR_CORE"'),
         ("operation_time_limit", 429, "OPERATION_TIME_LIMIT"),
+        ("query_limit", 503, "QUERY_LIMIT_EXCEEDED"),
+        ("error", 400, "ERROR_CORE"),
+        ("html_200", 200, "<html>"),
+        ("html_429", 429, "<html>"),
+        ("html_500", 500, "<html>"),
+        ("empty", 200, ""),
     ],
 )
 async def test_a_fault_answers_instead_of_the_method(rest, kind, status, sign):
@@ -35,7 +43,7 @@ async def test_a_fault_answers_instead_of_the_method(rest, kind, status, sign):
     assert rest.portal.ledger.calls == {("crm.item.update", f"fault:{kind}"): 1}
 
 
-@pytest.mark.parametrize("kind", ["status_500", "html_502", "html_504", "unavailable_503"])
+@pytest.mark.parametrize("kind", ["status_500", "html_500", "html_502", "html_504", "unavailable_503"])
 async def test_a_gateway_can_give_up_on_a_call_that_was_carried_out(rest, kind):
     rest.portal.faults.add(Fault(kind, applied=True))
     assert (await give(rest)).status_code >= 500
@@ -113,7 +121,9 @@ async def test_a_fault_of_an_unknown_kind_names_the_known_ones():
         Fault("explosion")
 
 
-@pytest.mark.parametrize("fault", [{"kind": "redirect"}, {"kind": "html_403", "applied": True}])
+@pytest.mark.parametrize(
+    "fault", [{"kind": "redirect"}, {"kind": "html_403", "applied": True}, {"kind": "html_502", "inside": True}]
+)
 async def test_a_fault_that_makes_no_sense_is_refused(fault):
     with pytest.raises(ValueError):
         Fault(**fault)
@@ -130,3 +140,68 @@ async def test_latency_delays_an_answer(open_portal):
     rest = open_portal(latency=30.0)
     with pytest.raises(TimeoutError), anyio.fail_after(0.05):
         await rest("profile")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("expired_token", 401),
+        ("invalid_token", 401),
+        ("PAYMENT_REQUIRED", 401),
+        ("METHOD_CONFIRM_WAITING", 401),
+        ("INVALID_CREDENTIALS", 403),
+        ("user_access_error", 403),
+        ("ACCESS_DENIED", 403),
+        ("PORTAL_DELETED", 500),
+        ("ERROR_UNEXPECTED_ANSWER", 500),
+    ],
+)
+async def test_an_error_has_the_status_that_is_documented_for_it(rest, code, status):
+    rest.portal.faults.add(Fault("error", code=code))
+    answer = await give(rest)
+    assert (answer.status_code, answer.json()["error"]) == (status, code)
+    assert answer.json()["error_description"]
+
+
+async def test_an_error_can_have_another_status_and_text(rest):
+    rest.portal.faults.add(Fault("error", code="PORTAL_DELETED", status=410, text="gone"))
+    answer = await give(rest)
+    assert (answer.status_code, answer.json()["error_description"]) == (410, "gone")
+
+
+async def test_a_proxy_says_when_to_come_back(rest):
+    rest.portal.faults.add(Fault("html_429", seconds=7))
+    assert (await give(rest)).headers["retry-after"] == "7"
+
+
+async def test_a_late_call_is_carried_out_after_a_while(rest):
+    rest.portal.faults.add(Fault("late", seconds=0.05))
+    call = asyncio.ensure_future(give(rest))
+    await asyncio.wait({call}, timeout=0.01)
+    assert (call.done(), rest.portal.ledger.people(2, 7)) == (False, [])
+    await call
+    assert rest.portal.ledger.people(2, 7) == [3]
+
+
+async def test_a_hanging_call_is_not_carried_out(rest):
+    rest.portal.faults.add(Fault("hang"))
+    with pytest.raises(TimeoutError), anyio.fail_after(0.05):
+        await give(rest)
+    assert rest.portal.ledger.people(2, 7) == []
+
+
+async def test_a_fault_lasts_from_when_it_is_armed(open_portal, clock):
+    rest = open_portal()
+    clock.seconds = 100.0
+    rest.portal.faults.add(Fault("unavailable_503", lasting=60.0))
+    seen = []
+    for clock.seconds in (159.0, 160.0):
+        seen.append((await rest("profile")).status_code)
+    assert seen == [503, 200]
+
+
+async def test_jitter_adds_by_chance_to_the_latency(open_portal):
+    portal = open_portal(latency=1.0, jitter=0.5).portal
+    delays = {portal.delay() for _ in range(20)}
+    assert len(delays) == 20
+    assert all(1.0 <= delay < 1.5 for delay in delays)

@@ -46,3 +46,30 @@ async def test_calls_are_counted_by_method_and_outcome(rest):
     await rest("crm.deal.get", id=0)
     assert rest.portal.ledger.calls == {("profile", "OK"): 2, ("crm.deal.get", ""): 1}
     assert rest.portal.ledger.requests == 3
+
+
+async def test_what_was_created_twice_is_found(rest):
+    for title in ("A", "A", "B"):
+        await rest("crm.item.add", entityTypeId=2, fields={"title": title})
+    twice = rest.portal.ledger.created_twice("item 2")
+    assert [len(ids) for ids in twice.values()] == [2]
+    assert rest.portal.ledger.created_twice("task") == {}
+
+
+async def test_each_created_thing_says_by_which_request(rest):
+    fields = {"ENTITY_TYPE": "deal", "ENTITY_ID": 7, "COMMENT": "x"}
+    await rest("crm.timeline.comment.add", fields=fields)
+    await rest("im.notify.system.add", USER_ID=3, MESSAGE="x")
+    await rest("crm.activity.todo.add", ownerTypeId=2, ownerId=7, deadline="2026-12-01T10:00:00+03:00", title="x")
+    await rest("crm.deal.add", fields={"TITLE": "x"})
+    kinds = [(thing.kind, thing.request_no) for thing in rest.portal.ledger.created]
+    assert kinds == [("comment", 1), ("notification", 2), ("todo", 3), ("item 2", 4)]
+
+
+async def test_the_log_has_every_request_with_its_time_and_outcome(open_portal, clock):
+    rest = open_portal(capacity=1.0)
+    clock.seconds = 2.0
+    await rest("profile")
+    await rest("profile")
+    seen = [(asked.number, asked.at, asked.method, asked.outcome) for asked in rest.portal.ledger.log]
+    assert seen == [(1, 2.0, "profile", "OK"), (2, 2.0, "profile", "QUERY_LIMIT_EXCEEDED")]

@@ -1,5 +1,6 @@
 """The bucket and the operating time."""
 
+import httpx
 import pytest
 
 pytestmark = pytest.mark.anyio
@@ -66,14 +67,14 @@ async def test_other_methods_go_on_when_one_is_over_its_operating_limit(open_por
     assert (await rest("server.time")).status_code == 200
 
 
-async def test_operating_time_is_given_back_when_its_minute_leaves(open_portal, clock):
+async def test_operating_time_is_given_back_ten_minutes_after_the_first_call_of_its_minute(open_portal, clock):
     rest = open_portal(operating_limit=10.0, operating_cost={"profile": 11.0})
     clock.seconds = 90.0
     time = (await rest("profile")).json()["time"]
-    assert time["operating_reset_at"] == int(rest.portal.unix(660.0))
-    clock.seconds = 659.0
+    assert time["operating_reset_at"] == int(rest.portal.unix(690.0))
+    clock.seconds = 689.0
     assert (await rest("profile")).status_code == 429
-    clock.seconds = 660.0
+    clock.seconds = 690.0
     assert (await rest("profile")).status_code == 200
 
 
@@ -90,3 +91,28 @@ async def test_a_batch_is_billed_to_its_commands_or_to_itself(open_portal, billi
     assert max(used, key=used.__getitem__) == billed
     assert used[billed] == pytest.approx(12.0, abs=0.1)
     assert (await rest(billed)).status_code == 429
+
+
+async def test_the_bucket_can_drain_once_a_second(open_portal, clock):
+    rest = open_portal(capacity=2.0, rate=2.0, stepwise=True)
+    clock.seconds = 0.2
+    seen = [(await rest("profile")).status_code for _ in range(2)]
+    for clock.seconds in (0.9, 1.0):
+        seen.append((await rest("profile")).status_code)
+    assert seen == [200, 200, 503, 200]
+
+
+@pytest.mark.parametrize(("per_address", "status"), [(False, 503), (True, 200)])
+async def test_addresses_share_a_bucket_or_have_their_own(open_portal, per_address, status):
+    rest = open_portal(capacity=1.0, per_address=per_address)
+    await rest("profile")
+    transport = httpx.ASGITransport(rest.portal.asgi(), client=("127.0.0.2", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://portal.example") as other:
+        assert (await other.get(f"/rest/1/{rest.portal.secret}/profile")).status_code == status
+
+
+@pytest.mark.parametrize("counters", [False, True])
+async def test_a_refusal_for_operating_time_says_until_when_only_if_told_so(open_portal, counters):
+    rest = open_portal(operating_limit=10.0, operating_cost={"profile": 11.0}, counters_in_429=counters)
+    await rest("profile")
+    assert ("operating_reset_at" in (await rest("profile")).json().get("time", {})) is counters

@@ -93,3 +93,33 @@ async def test_a_form_can_filter_too(full):
     path = f"/rest/1/{full.portal.secret}/crm.deal.list"
     answer = await full.http.get(path + "?filter[>ID]=118&order[ID]=DESC&select[]=ID")
     assert answer.json()["result"] == [{"ID": "120"}, {"ID": "119"}]
+
+
+@pytest.mark.parametrize(
+    ("since", "found"),
+    [
+        ("2026-11-20T12:00:00+03:00", [2, 3]),
+        ("2026-11-20T09:00:00Z", [2, 3]),
+        ("2026-11-20T11:59:59", [2, 3]),
+        ("20.11.2026 12:00:00", [2, 3]),
+        ("2026-11-21", [3]),
+        ("21.11.2026", [3]),
+        ("yesterday", []),
+    ],
+)
+@pytest.mark.parametrize("method", ["crm.item.list", "crm.deal.list"])
+async def test_dates_are_compared_as_moments(open_portal, method, since, found):
+    rest = open_portal(auto_create=False)
+    days = {1: "2026-11-20T11:00:00+03:00", 2: "2026-11-20T09:00:00+00:00", 3: "2026-11-21T00:00:00+03:00"}
+    for number, day in days.items():
+        rest.portal.add_item(2, number, createdTime=day)
+    name = ">=createdTime" if method == "crm.item.list" else ">=DATE_CREATE"
+    result = (await rest(method, entityTypeId=2, filter={name: since})).json()["result"]
+    rows = result["items"] if method == "crm.item.list" else result
+    assert [int(row.get("id") or row["ID"]) for row in rows] == found
+
+
+async def test_a_marker_of_its_creator_can_be_found_again(rest):
+    await rest("crm.item.add", entityTypeId=2, fields={"originatorId": "carex", "originId": "t-1"})
+    answer = await rest("crm.item.list", entityTypeId=2, filter={"originatorId": "carex", "originId": "t-1"})
+    assert [item["originId"] for item in answer.json()["result"]["items"]] == ["t-1"]

@@ -62,3 +62,23 @@ async def test_nobody_is_told_if_there_is_nobody(rest):
 async def test_a_notification_is_refused(rest, params, code):
     answer = await rest("im.notify.system.add", **params)
     assert (answer.status_code, answer.json()["error"]) == (400, code)
+
+
+async def test_a_personal_notification_is_a_notification(rest):
+    await rest("im.notify.personal.add", USER_ID=3, MESSAGE="Новая сделка")
+    assert [one.user_id for one in rest.portal.notifications.values()] == [3]
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ({"ownerTypeId": 2, "ownerId": 7}, "100"),
+        ({"ownerTypeId": 2, "ownerId": 66, "deadline": "2026-12-01"}, "OWNER_NOT_FOUND"),
+        ({"ownerTypeId": 2, "ownerId": 67, "deadline": "2026-12-01"}, "ACCESS_DENIED"),
+        ({"ownerTypeId": 2, "ownerId": 7, "deadline": "soon"}, "WRONG_DATETIME_FORMAT"),
+    ],
+)
+async def test_a_todo_that_makes_no_sense_is_refused(rest, params, code):
+    rest.portal.missing.add((2, 66))
+    rest.portal.denied.add((2, 67))
+    assert (await rest("crm.activity.todo.add", **params)).json()["error"] == code

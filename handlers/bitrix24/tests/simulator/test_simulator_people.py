@@ -98,3 +98,59 @@ async def test_absences_of_many_people_come_in_one_call(rest):
 async def test_absences_need_people_and_days(rest):
     answer = await rest("calendar.accessibility.get", users=[1])
     assert (answer.status_code, answer.json()["error"]) == (400, "")
+
+
+async def test_a_person_has_a_time_zone_departments_and_a_kind(rest):
+    rest.portal.set_employee(3, time_zone="Asia/Omsk", departments=(7,), kind="extranet", tracked=False)
+    row = (await rest("user.get", FILTER={"UF_DEPARTMENT": 7})).json()["result"][0]
+    assert (row["ID"], row["TIME_ZONE"], row["UF_DEPARTMENT"]) == ("3", "Asia/Omsk", [3, 7])
+    assert (row["USER_TYPE"], row["UF_TIMEMAN"]) == ("extranet", False)
+    assert (await rest("user.get", FILTER={"USER_TYPE": "employee"})).json()["total"] == 7
+
+
+async def test_who_has_no_time_clock_looks_closed(rest):
+    rest.portal.set_employee(3, workday="OPENED", tracked=False)
+    assert (await rest("timeman.status", USER_ID=3)).json()["result"]["STATUS"] == "CLOSED"
+    assert (await rest("timeman.settings", USER_ID=3)).json()["result"]["UF_TIMEMAN"] is False
+
+
+@pytest.mark.parametrize(("schedule", "kind"), [(1, "FIXED"), (77, None)])
+async def test_a_schedule_that_is_not_there_is_an_empty_list(rest, schedule, kind):
+    result = (await rest("timeman.schedule.get", id=schedule)).json()["result"]
+    assert result == [] if kind is None else result["SCHEDULE_TYPE"] == kind
+
+
+@pytest.mark.parametrize(
+    ("params", "ids"),
+    [
+        ({"FIND": "анна"}, ["1", "7"]),
+        ({"NAME": "борис"}, ["2"]),
+        ({"UF_DEPARTMENT_NAME": "поддержки"}, ["3", "6"]),
+        ({"FIND": "nobody"}, []),
+    ],
+)
+async def test_people_are_searched_by_parts_of_names(rest, params, ids):
+    rows = (await rest("user.search", FILTER=params)).json()["result"]
+    assert [row["ID"] for row in rows] == ids
+
+
+@pytest.mark.parametrize("admin", [True, False])
+async def test_the_profile_says_whether_its_owner_is_an_administrator(rest, admin):
+    rest.portal.set_employee(1, admin=admin)
+    assert (await rest("profile")).json()["result"]["ADMIN"] is admin
+    assert (await rest("user.admin")).json()["result"] is admin
+
+
+async def test_a_webhook_is_no_application(rest):
+    answer = await rest("app.info")
+    assert (answer.status_code, answer.json()["error"]) == (400, "ACCESS_DENIED")
+
+
+@pytest.mark.parametrize(
+    ("name", "exists", "available"),
+    [("user.get", True, True), ("crm.deal.get", True, False), ("no.such", False, False)],
+)
+async def test_a_method_can_be_asked_for(rest, name, exists, available):
+    rest.portal.scopes.discard("crm")
+    result = (await rest("method.get", name=name)).json()["result"]
+    assert result == {"isExisting": exists, "isAvailable": available}

@@ -2,16 +2,16 @@
 
 from carex_bitrix24.simulator import batch
 from carex_bitrix24.simulator.call import Method
-from carex_bitrix24.simulator.methods import attendance, deals, items, notices, office, users
+from carex_bitrix24.simulator.methods import attendance, classic, items, notices, office, tasks, tasks_v3, users
 
 TABLE: dict[str, Method] = {
     **items.METHODS,
-    **deals.METHODS,
+    **classic.METHODS,
+    **tasks.METHODS,
     **users.METHODS,
     **attendance.METHODS,
     **notices.METHODS,
     **office.METHODS,
     "batch": Method(batch.run),
 }
-# REST 3 has its own methods; none is simulated yet.
-TABLE_V3: dict[str, Method] = {}
+TABLE_V3: dict[str, Method] = {**tasks_v3.METHODS}

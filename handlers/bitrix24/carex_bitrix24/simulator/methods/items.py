@@ -32,6 +32,7 @@ def add(call: Call) -> Reply:
     item = call.portal.add_item(type_id, None, **values)
     for name, value in values.items():
         call.portal.record(type_id, item.id, name, None, value, call.method, call.request_no)
+    call.portal.record_created(f"item {type_id}", item.id, call)
     return Reply({"item": _view(call, item)})
 
 

@@ -18,12 +18,33 @@ def get(call: Call) -> Reply:
     conditions = {name.upper(): value for name, value in as_map(call.given("filter")).items()}
     if call.given("ID") is not None:
         conditions["ID"] = call.given("ID")
+    words = str(conditions.pop("NAME_SEARCH", "")).lower()
     rows = [_view(call, person) for person in call.portal.employees.values()]
-    rows = [row for row in rows if matches(row, conditions)]
+    rows = [row for row in rows if matches(row, conditions) and words in _names(row)]
     key = str(call.given("sort") or "ID")
     order = {key: call.given("order") or "ASC"}
     reply = page(ordered(rows, order, "ID"), call.given("start"))
     return Reply([chosen(row, call.given("select"), "ID") for row in reply.result], reply.total, reply.next)
+
+
+def search(call: Call) -> Reply:
+    """user.search: by parts of names with FIND, or by fields, which hold what is looked for."""
+    given = {name.upper(): value for name, value in as_map(call.given("filter")).items()}
+    words = str(given.pop("FIND", "")).lower().split()
+    units = {str(unit.id): unit.name for unit in call.portal.departments}
+    rows = []
+    for person in call.portal.employees.values():
+        row = _view(call, person)
+        unit = {"UF_DEPARTMENT_NAME": ", ".join(units.get(str(number), "") for number in row["UF_DEPARTMENT"])}
+        fits = all(str(value).lower() in str({**row, **unit}.get(name, "")).lower() for name, value in given.items())
+        if fits and all(word in _names(row) for word in words):
+            rows.append(row)
+    return page(ordered(rows, {}, "ID"), call.given("start"))
+
+
+def admin(call: Call) -> Reply:
+    """user.admin: whether the owner of the webhook may change the portal's settings."""
+    return Reply(_owner(call).admin)
 
 
 def current(call: Call) -> Reply:
@@ -37,11 +58,11 @@ def profile(call: Call) -> Reply:
     return Reply(
         {
             "ID": str(owner.id),
-            "ADMIN": True,
+            "ADMIN": owner.admin,
             "NAME": owner.name,
             "LAST_NAME": owner.last_name,
             "PERSONAL_GENDER": owner.gender,
-            "TIME_ZONE": "",
+            "TIME_ZONE": owner.time_zone,
             "TIME_ZONE_OFFSET": 0,
         }
     )
@@ -62,6 +83,10 @@ def departments(call: Call) -> Reply:
     return page(ordered(found, order, "ID"), call.given("start"))
 
 
+def _names(row: dict[str, Any]) -> str:
+    return f"{row['NAME']} {row['LAST_NAME']} {row['WORK_POSITION']}".lower()
+
+
 def _owner(call: Call) -> Employee:
     owner = call.portal.employees.get(call.portal.user_id)
     if owner is None:
@@ -78,15 +103,15 @@ def _view(call: Call, person: Employee) -> dict[str, Any]:
         "LAST_NAME": person.last_name,
         "SECOND_NAME": "",
         "IS_ONLINE": "Y" if person.online else "N",
-        "TIME_ZONE": "",
+        "TIME_ZONE": person.time_zone,
         "TIMESTAMP_X": {},
         "LAST_ACTIVITY_DATE": {},
         "PERSONAL_GENDER": person.gender,
         "WORK_POSITION": person.position,
-        "UF_DEPARTMENT": [person.department],
+        "UF_DEPARTMENT": [person.department, *person.departments],
         "UF_SKILLS": person.skills,
-        "UF_TIMEMAN": True,
-        "USER_TYPE": "employee",
+        "UF_TIMEMAN": person.tracked,
+        "USER_TYPE": person.kind,
     }
     if call.portal.scopes & {"user", "user_basic"}:
         row["EMAIL"] = person.email
@@ -95,6 +120,8 @@ def _view(call: Call, person: Employee) -> dict[str, Any]:
 
 METHODS = {
     "user.get": Method(get, _USER_SCOPES),
+    "user.search": Method(search, _USER_SCOPES),
+    "user.admin": Method(admin),
     "user.current": Method(current, _USER_SCOPES),
     "profile": Method(profile),
     "department.get": Method(departments, frozenset({"department"})),
