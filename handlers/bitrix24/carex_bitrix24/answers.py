@@ -32,6 +32,8 @@ class Kind(Enum):
     """Bitrix24 itself reports an internal error; outcome unknown."""
     MISCONFIGURED = auto()
     """Nothing of this kind will work until a person changes a setting, on the portal or here."""
+    HELD = auto()
+    """Not sent, because it is known what would come of it; or the line is too long."""
     MISSING = auto()
     """There is no such item."""
     DENIED = auto()
@@ -48,8 +50,34 @@ class Verdict:
     reason: str = ""
     result: Any = None
     resets_at: float | None = None
+    next: int | None = None
+    """Where the next page of a list starts, if there is one."""
+    total: int | None = None
+    """How many rows the whole list has, if the portal counted."""
+    whole: bool = False
+    """What is wrong is wrong with every call, not with this method."""
+    alone: bool = False
+    """The portal takes this call only outside of a batch; it was not carried out."""
+    delay: float = 0.0
+    """Seconds after which it makes sense to come again."""
 
 
+_WHOLE = frozenset(
+    {
+        "no_auth_found",
+        "invalid_credentials",
+        "invalid_token",
+        "expired_token",
+        "authorization_error",
+        "user_access_error",
+        "allowed_only_intranet_user",
+        "payment_required",
+        "application_not_found",
+        "not_installed",
+        "portal_deleted",
+        "invalid_request",
+    }
+)
 _SECRET = "the webhook is not accepted: compare WEBHOOK_CAREX with the portal's inbound webhook"  # noqa: S105 - a sentence
 _FIXES = {
     "no_auth_found": _SECRET,
@@ -78,6 +106,7 @@ _KINDS = {
     "internal_server_error": Kind.CRASHED,
     "error_unexpected_answer": Kind.CRASHED,
     "not_found": Kind.MISSING,
+    "owner_not_found": Kind.MISSING,
     "access_denied": Kind.DENIED,
     "100": Kind.INVALID,
     "error_core": Kind.INVALID,
@@ -95,7 +124,13 @@ _STATUSES = {
 def classify(status: int, body: Any) -> Verdict:
     """Understand an answer. `body` is the decoded JSON, or the text if it is no JSON."""
     if isinstance(body, Mapping) and "result" in body and not body.get("error") and status < 300:
-        return Verdict(Kind.DONE, result=body["result"], resets_at=_resets_at(body))
+        return Verdict(
+            Kind.DONE,
+            result=body["result"],
+            resets_at=_resets_at(body),
+            next=_whole(body, "next"),
+            total=_whole(body, "total"),
+        )
     if isinstance(body, Mapping) and body.get("error") is not None:
         return _refusal(status, *_code_and_text(body))
     return _stranger(status, body)
@@ -106,7 +141,7 @@ def _refusal(status: int, code: str, text: str) -> Verdict:
     said = " ".join(part for part in (code, text) if part) or f"status {status}, without a word"
     if kind is Kind.MISCONFIGURED and code.lower() in _FIXES:
         said = f"{_FIXES[code.lower()]} ({said})"
-    return Verdict(kind, said)
+    return Verdict(kind, said, whole=code.lower() in _WHOLE, alone=code.lower() == "error_batch_method_not_allowed")
 
 
 def _kind(status: int, code: str, text: str) -> Kind:
@@ -127,13 +162,15 @@ def _stranger(status: int, body: Any) -> Verdict:
     """An answer that is not Bitrix24's: a web server's page, half a body, a login form."""
     said = f"status {status}, not an answer of Bitrix24: {_title(body) or 'an empty body'}"
     if 300 <= status < 400:
-        return Verdict(Kind.MISCONFIGURED, f"the portal redirects to another page; check WEBHOOK_CAREX ({said})")
+        reason = f"the portal redirects to another page; check WEBHOOK_CAREX ({said})"
+        return Verdict(Kind.MISCONFIGURED, reason, whole=True)
     if status == 429:
         return Verdict(Kind.LIMITED, said)
     if status in (413, 414):
         return Verdict(Kind.INVALID, said)
     if 400 <= status < 500 and status != 408:
-        return Verdict(Kind.MISCONFIGURED, f"the web server turns the call away; check WEBHOOK_CAREX ({said})")
+        reason = f"the web server turns the call away; check WEBHOOK_CAREX ({said})"
+        return Verdict(Kind.MISCONFIGURED, reason, whole=True)
     return Verdict(Kind.OUTAGE, said)
 
 
@@ -154,6 +191,11 @@ def _resets_at(body: Mapping[str, Any]) -> float | None:
     time = body.get("time")
     found = time.get("operating_reset_at") if isinstance(time, Mapping) else None
     return float(found) if isinstance(found, (int, float)) else None
+
+
+def _whole(body: Mapping[str, Any], name: str) -> int | None:
+    found = body.get(name)
+    return int(found) if isinstance(found, (int, str)) and str(found).isdigit() else None
 
 
 def _title(body: Any) -> str:

@@ -14,7 +14,7 @@ import typer
 
 from carex.cli import output
 from carex.errors import ConfigError
-from carex_bitrix24.demo_board import Board, Verdict
+from carex_bitrix24.demo_board import RATE, Board, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,7 +71,7 @@ async def _perform(board: Board, home: Path, ledger: bool, seed: int, look: Call
     from carex_bitrix24.demo_stage import open_stage
 
     _call_off_on_signals()
-    async with open_stage(home, ledger=ledger) as stage:
+    async with open_stage(home, rate=RATE, ledger=ledger) as stage:
         from carex_bitrix24.demo_story import tell  # brings the simulated portal, while the others start
 
         return await tell(board, stage, seed=seed, look=look)

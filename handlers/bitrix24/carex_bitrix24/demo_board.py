@@ -6,6 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+SPEED = 20.0
+"""The simulated portal's time runs so many times faster than a real one's."""
+RATE = 2.0 * SPEED
+"""Requests a second that it allows."""
+
 
 @dataclass
 class Board:

@@ -71,11 +71,12 @@ class Stage:
     server: Child
     worker: Child
 
-    def __init__(self, home: Path, port: int, ledger: bool) -> None:
+    def __init__(self, home: Path, port: int, rate: float, ledger: bool) -> None:
         self.home = home
         self.port = port
         self._env = {key: value for key, value in os.environ.items() if not key.startswith(_CALLERS)}
         self._env["WEBHOOK_CAREX"] = f"http://127.0.0.1:{port}/rest/1/{SECRET}/"
+        self._env["CAREX_PLUGINS__BITRIX24__REQUESTS_PER_SECOND"] = str(rate)
         self._env["CAREX_PEOPLE__LEDGER"] = str(ledger).lower()
         self._children: list[Child] = []
 
@@ -109,13 +110,16 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(home: Path, *, ledger: bool) -> AsyncIterator[Stage]:
-    """Start a server and a worker in this home; whatever was started has ended when the `async with` is left."""
+async def open_stage(home: Path, *, rate: float, ledger: bool) -> AsyncIterator[Stage]:
+    """Start a server and a worker in this home; whatever was started has ended when the `async with` is left.
+
+    `rate` is how many requests a second the portal will allow.
+    """
     with socket.socket() as reserved:
         # Bound, but not listening: nobody else is given the port, and the portal can still take it.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
-        stage = Stage(home, reserved.getsockname()[1], ledger)
+        stage = Stage(home, reserved.getsockname()[1], rate, ledger)
         try:
             await stage.start_worker()
             await stage.start_server()

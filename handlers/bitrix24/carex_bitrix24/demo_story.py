@@ -12,12 +12,10 @@ from collections.abc import Callable
 from carex.errors import CarexError
 from carex.people import Directory
 from carex.queue import Filter, Queue, open_queue
-from carex_bitrix24.demo_board import Board, Verdict
+from carex_bitrix24.demo_board import SPEED, Board, Verdict
 from carex_bitrix24.demo_stage import SECRET, Stage
 from carex_bitrix24.simulator import Fault, Portal, serve
 
-SPEED = 20.0
-"""The portal's time runs so many times faster than a real one's: 40 requests a second instead of 2."""
 LATENCY = 0.25
 ON_LEAVE = (3, 7)
 FIRST_DEAL = 1001
@@ -28,7 +26,6 @@ OUTAGE = 3.0
 LOOK_EVERY = 0.12
 SAMPLE = 500
 """Of so many waiting tasks the reasons are counted."""
-METHOD = "crm.item.update"
 
 
 async def tell(board: Board, stage: Stage, *, seed: int, look: Callable[[], None]) -> Verdict:
@@ -123,7 +120,7 @@ class Story:
             requests=ledger.requests,
             refused=ledger.refusals,
             failed=board.faults,
-            answers_lost=ledger.calls[METHOD, "fault:answer_lost"],
+            answers_lost=sum(number for (_, how), number in ledger.calls.items() if how == "fault:answer_lost"),
             shares=board.shares,
             excluded=board.excluded,
             expected=board.expected,
@@ -138,9 +135,9 @@ class Story:
         self._mishaps()
         await self._until(lambda: board.assigned > 0)
         board.say("The first deal has a responsible person.")
-        await self._until(lambda: ledger.refusals > 0 or self._reached(0.4))
-        if ledger.refusals:
-            board.say("The portal limits: deals that it refuses wait a little and come again.")
+        await self._until(lambda: ledger.calls["batch", "OK"] > 0 or self._reached(0.4))
+        if ledger.calls["batch", "OK"]:
+            board.say("The portal allows few requests: calls that have to wait go together, up to 50 in one.")
         await self._until(lambda: self._reached(0.45))
 
     async def _outage(self) -> None:
@@ -160,8 +157,8 @@ class Story:
         """What a portal does now and then: it does as it was told, but the answer is lost, or speaks of an error."""
         self._portal.faults.clear()
         self._portal.faults.add(
-            Fault("answer_lost", METHOD, count=max(6, self._board.deals // 20), probability=0.25),
-            Fault("status_500", METHOD, count=max(2, self._board.deals // 40), probability=0.1, applied=True),
+            Fault("answer_lost", count=max(6, self._board.deals // 20), probability=0.25),
+            Fault("status_500", count=max(2, self._board.deals // 40), probability=0.1, applied=True),
         )
 
     async def _murder(self) -> None:
@@ -232,7 +229,7 @@ class Story:
         self._alive = {holder.pid for holder in counts.holders if holder.alive}
         board.worker = "works" if self._alive else "was killed" if self._killed else "starts"
         waiting = await self._queue.tasks(Filter(states=("waiting",), limit=SAMPLE))
-        reasons = Counter(entry.reason.removeprefix(f"{METHOD}: ") for entry in waiting if entry.reason)
+        reasons = Counter(entry.reason.partition(": ")[2] or entry.reason for entry in waiting if entry.reason)
         self._reasons.update(dict.fromkeys(reasons))
         board.reasons = [(reasons[reason], reason) for reason in self._reasons if reasons[reason]]
 

@@ -28,6 +28,13 @@ def read_id(value: Any) -> int:
     return number
 
 
+def read_person(value: Any) -> int | None:
+    """An employee's id as robots write it: 7, "7" or "user_7"; None for nothing and for an unfilled placeholder."""
+    if is_blank(value):
+        return None
+    return read_id(value.strip().removeprefix("user_") if isinstance(value, str) else value)
+
+
 def read_contacts(value: Any) -> tuple[int, ...]:
     """Contact ids from an int, a list, or text such as "5", "5,6" and "5 6", each id once.
 
@@ -76,3 +83,4 @@ Id = Annotated[int, BeforeValidator(read_id, json_schema_input_type=_Written)]
 Contacts = Annotated[
     tuple[int, ...], BeforeValidator(read_contacts, json_schema_input_type=int | str | list[int | str] | None)
 ]
+Person = Annotated[int | None, BeforeValidator(read_person, json_schema_input_type=int | str | None)]

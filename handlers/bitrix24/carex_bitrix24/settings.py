@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
@@ -35,6 +35,33 @@ class Settings(BaseModel):
         description="How long an answer may take. A portal in the cloud may work 60 s on one request.",
     )
     connect_timeout: float = Field(default=5.0, gt=0, description="How long a connection may take to open.")
+    requests_per_second: float = Field(
+        default=2.0, gt=0, description="How many requests a second the portal allows in the long run; Enterprise: 5."
+    )
+    burst: float = Field(
+        default=50.0, ge=1, description="How many requests at once the portal allows after a pause; Enterprise: 250."
+    )
+    join: bool = Field(
+        default=True, description="Whether calls that have to wait are joined, up to 50 of them in one request."
+    )
+    if_changed: Literal["keep", "force"] = Field(
+        default="keep",
+        description="When a person was faster and gave the item to somebody: leave it, or give it to who was chosen.",
+    )
+    holders: tuple[int, ...] = Field(
+        default=(),
+        description="Employees, beside the creator and the webhook's owner, whose items are still to be given.",
+    )
+    contacts: Literal["given", "all", "none"] = Field(
+        default="given",
+        description="Which contacts go with a deal: those the robot names, those that it has, or none.",
+    )
+    notify: bool = Field(default=False, description="Whether to notify the new responsible person.")
+    comment: bool = Field(default=False, description="Whether to say in the timeline who was chosen.")
+    application_token: SecretStr | None = Field(
+        default=None,
+        description="The token of the portal's outbound webhook, a secret; events without it are refused.",
+    )
 
     @field_validator("webhook", mode="before")
     @classmethod

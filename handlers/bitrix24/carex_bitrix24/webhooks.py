@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 from carex import BadCall, Call, Task
 from carex_bitrix24 import plugin
-from carex_bitrix24.ids import is_blank, read_contacts, read_id
+from carex_bitrix24.crm import NAMES
+from carex_bitrix24.events import assignment
+from carex_bitrix24.ids import is_blank, read_contacts, read_id, read_person
 
 T = TypeVar("T")
 
@@ -20,26 +22,30 @@ T = TypeVar("T")
 @plugin.webhook("/CarexRandom", may_be_open=True)
 @plugin.webhook("/CompanyRandom", may_be_open=True)
 def random_deal(call: Call) -> Task:
-    """Have a deal given to a random available employee."""
-    deal = _deal(call)
-    return Task(
-        "bitrix_assign",
-        {"deal_id": deal, "cont_id": list(_contacts(call))},
-        key=f"bitrix_assign:{deal}",
-        source="robot",
-    )
+    """Have a deal, or another item that the robot stands on, given to a random available employee."""
+    name, id = _subject(call)
+    more: dict[str, Any] = {"cont_id": list(_contacts(call))} if name == "deal" else {}
+    was = [_read("was", read_person, value) for _, value in _values(call, "was")]
+    if was:
+        more["was"] = was[0]
+    return assignment(name, id, source="robot", **more)
 
 
-def _deal(call: Call) -> int:
-    """The deal that the address, the body and the document agree on."""
-    said = {where: _read("deal_id", read_id, value) for where, value in _values(call, "deal_id")}
+def _subject(call: Call) -> tuple[str, int]:
+    """The item that the address, the body and the document agree on."""
+    said = {
+        where: (name, _read(f"{name}_id", read_id, value))
+        for name in NAMES
+        for where, value in _values(call, f"{name}_id")
+    }
     document = _document(call)
     if document is not None:
         said["document_id"] = document
     if not said:
         raise BadCall("deal_id", "expected a positive whole number such as 123, got nothing")
     if len(set(said.values())) > 1:
-        raise BadCall("deal_id", "two different deals: " + ", ".join(f"{value} in {at}" for at, value in said.items()))
+        different = ", ".join(f"{name} {id} in {where}" for where, (name, id) in said.items())
+        raise BadCall("deal_id", f"two different items: {different}")
     return next(iter(said.values()))
 
 
@@ -71,8 +77,8 @@ def _read(field: str, read: Callable[[Any], T], value: Any) -> T:
         raise BadCall(field, str(error)) from None
 
 
-def _document(call: Call) -> int | None:
-    """The deal of `document_id[2]`, which a robot always sends; None if there is no such field."""
+def _document(call: Call) -> tuple[str, int] | None:
+    """The item of `document_id[2]`, which a robot always sends; None if there is no such field."""
     places = (call.form, call.query, _json(call))
     document = next((place["document_id"] for place in places if "document_id" in place), None)
     # PHP's brackets make a list or a map of it, depending on who decodes them.
@@ -82,7 +88,7 @@ def _document(call: Call) -> int | None:
         name = document[2] if isinstance(document, list) and len(document) > 2 else document
     if is_blank(name):
         return None
-    found = re.fullmatch(r"DEAL_([0-9]+)", name) if isinstance(name, str) else None
+    found = re.fullmatch(r"(DEAL|LEAD|CONTACT|COMPANY)_([0-9]+)", name) if isinstance(name, str) else None
     if found is None:
-        raise BadCall("document_id", f"only deals (DEAL_123) are supported here, got {name!r:.40}")
-    return _read("document_id", read_id, found[1])
+        raise BadCall("document_id", f"expected a deal, lead, contact or company such as DEAL_123, got {name!r:.40}")
+    return found[1].lower(), _read("document_id", read_id, found[2])

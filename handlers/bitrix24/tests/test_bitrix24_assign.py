@@ -1,16 +1,17 @@
 import asyncio
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
 from carex_bitrix24 import Settings, plugin
-from carex_bitrix24.client import Portal
+from carex_bitrix24.client import Portal as Client
+from carex_bitrix24.simulator import Fault, Portal
 
 from carex import BpmnError, Context, Fail, Retry, Task, Wait
 
-HOME = "https://portal.example/rest/1/s3cr3tw0rd/"
+LEAD, DEAL, CONTACT, COMPANY = 1, 2, 3, 4
+HUMAN = 8
 
 
 @dataclass
@@ -27,115 +28,266 @@ class FakePeople:
     chosen: Chosen = field(default_factory=Chosen)
     available: bool = True
     asked: list[tuple[str, str, bool]] = field(default_factory=list)
+    earlier: list[Chosen] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
 
-    async def decide(self, task: Task, entity: str, *, strategy: str = "random", again: bool = False) -> Chosen:
+    async def decide(
+        self, task: Task, entity: str, *, strategy: str = "random", again: bool = False, facts: Any = None
+    ) -> Chosen:
         self.asked.append((entity, strategy, again))
         if not self.available:
             raise Wait("nobody available")
         return self.chosen
 
+    async def told(self, decision: Chosen, reply: str) -> None:
+        self.replies.append(reply)
 
-@dataclass
-class FakePortal:
-    """Items by (entityTypeId, id), and who was made responsible."""
-
-    items: dict[tuple[int, int], int]
-    deaf: bool = False
-    denied: bool = False
-    updates: int = 0
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        assert str(request.url) == f"{HOME}crm.item.update"
-        asked = json.loads(request.content)
-        key = (asked["entityTypeId"], asked["id"])
-        self.updates += 1
-        if key not in self.items:
-            return httpx.Response(400, json={"error": "NOT_FOUND", "error_description": "Item not found"})
-        if self.denied and key[0] == 3:
-            return httpx.Response(400, json={"error": "ACCESS_DENIED", "error_description": "No"})
-        if not self.deaf:
-            self.items[key] = asked["fields"]["assignedById"]
-        return httpx.Response(200, json={"result": {"item": {"id": key[1], "assignedById": self.items[key]}}})
+    async def decisions(self, *, entity: str | None = None, task_id: str | None = None) -> list[Chosen]:
+        return self.earlier
 
 
-def assign(payload: dict[str, Any], portal: FakePortal, people: FakePeople) -> Any:
+def portal_with(*items: tuple[int, int], **options: Any) -> Portal:
+    portal = Portal(latency=0.0, auto_create=False, rate=1000.0, **options)
+    for type, id in items:
+        portal.add_item(type, id)
+    return portal
+
+
+def assign(payload: dict[str, Any], portal: Portal, people: FakePeople | None = None, **settings: Any) -> Any:
+    """Run the handler as a worker would; the task is as old as the portal."""
+    given = Settings.model_validate({"webhook": f"http://portal/rest/1/{portal.secret}/", **settings})
+
     async def scenario() -> Any:
         handler = plugin.handlers["bitrix_assign"]
-        async with Portal(Settings.model_validate({"webhook": HOME}), transport=httpx.MockTransport(portal)) as client:
-            ctx = Context(Task("bitrix_assign", payload), client=client, people=people)  # type: ignore[arg-type]
+        async with Client(given, transport=httpx.ASGITransport(portal.asgi())) as client:
+            task = Task("bitrix_assign", payload, created=portal.unix(0.0))
+            ctx = Context(task, client=client, people=people or FakePeople(), settings=given)  # type: ignore[arg-type]
             return await handler.function(handler.parse(payload), ctx)
 
     return asyncio.run(scenario())
 
 
 def test_the_deal_and_its_contacts_get_the_chosen_person() -> None:
-    portal = FakePortal({(2, 123): 1, (3, 456): 1, (3, 457): 1})
+    portal = portal_with((DEAL, 123), (CONTACT, 456), (CONTACT, 457))
 
-    result = assign({"deal_id": "123", "cont_id": "456,457"}, portal, FakePeople())
+    result = assign({"deal_id": "123", "cont_id": "456,457"}, portal)
 
-    assert portal.items == {(2, 123): 5, (3, 456): 5, (3, 457): 5}
+    assert [portal.responsible(*item) for item in ((DEAL, 123), (CONTACT, 456), (CONTACT, 457))] == [5, 5, 5]
     assert result == {
         "deal_id": 123,
         "user_id": 5,
         "user_name": "Иван {Петров}",
+        "outcome": "assigned",
         "contacts": {"456": "ok", "457": "ok"},
     }
 
 
+def test_the_deal_and_its_contact_cost_one_request_after_the_look() -> None:
+    portal = portal_with((DEAL, 123), (CONTACT, 456))
+
+    assign({"deal_id": 123, "cont_id": 456}, portal)
+
+    assert portal.ledger.requests == 2
+
+
+@pytest.mark.parametrize(("name", "type"), [("lead", LEAD), ("contact", CONTACT), ("company", COMPANY)])
+def test_other_items_are_given_away_too(name: str, type: int) -> None:
+    portal = portal_with((type, 9))
+
+    result = assign({f"{name}_id": 9}, portal)
+
+    assert portal.responsible(type, 9) == 5
+    assert result[f"{name}_id"] == 9
+
+
+@pytest.mark.parametrize(("contacts", "responsible"), [("given", 1), ("all", 5), ("none", 1)])
+def test_the_deals_own_contacts_go_with_it_if_that_is_set(contacts: str, responsible: int) -> None:
+    portal = portal_with((CONTACT, 7))
+    portal.add_item(DEAL, 123, contactIds=[7])
+
+    assign({"deal_id": 123}, portal, contacts=contacts)
+
+    assert portal.responsible(CONTACT, 7) == responsible
+
+
+def test_no_contact_goes_with_a_deal_if_that_is_set() -> None:
+    portal = portal_with((DEAL, 123), (CONTACT, 7))
+
+    assign({"deal_id": 123, "cont_id": 7}, portal, contacts="none")
+
+    assert portal.responsible(CONTACT, 7) == 1
+
+
 def test_one_line_says_who_got_what(lines: list[str]) -> None:
-    assign({"deal_id": 123}, FakePortal({(2, 123): 1}), FakePeople())
+    assign({"deal_id": 123}, portal_with((DEAL, 123)))
 
     assert [line.strip() for line in lines] == ["INFO deal 123 → 5 Иван {Петров} (random of 3)"]
 
 
 def test_a_missing_contact_does_not_fail_the_deal() -> None:
-    portal = FakePortal({(2, 123): 1, (3, 457): 1})
+    portal = portal_with((DEAL, 123), (CONTACT, 457))
 
-    result = assign({"deal_id": 123, "cont_id": [456, 457]}, portal, FakePeople())
+    result = assign({"deal_id": 123, "cont_id": [456, 457]}, portal)
 
     assert result["contacts"] == {"456": "not found", "457": "ok"}
-    assert portal.items == {(2, 123): 5, (3, 457): 5}
+    assert portal.responsible(DEAL, 123) == portal.responsible(CONTACT, 457) == 5
 
 
 def test_a_contact_that_may_not_be_changed_fails_until_a_person_acts() -> None:
-    portal = FakePortal({(2, 123): 1, (3, 456): 1}, denied=True)
+    portal = portal_with((DEAL, 123), (CONTACT, 456))
+    portal.denied.add((CONTACT, 456))
 
     with pytest.raises(Fail, match="right to do this"):
-        assign({"deal_id": 123, "cont_id": 456}, portal, FakePeople())
+        assign({"deal_id": 123, "cont_id": 456}, portal)
 
 
-def test_a_missing_deal_is_an_error_for_the_process() -> None:
+@pytest.mark.parametrize("if_changed", ["keep", "force"])
+def test_a_missing_deal_is_an_error_for_the_process_and_its_contact_is_left_alone(if_changed: str) -> None:
+    portal = portal_with((CONTACT, 456))
+
     with pytest.raises(BpmnError) as missing:
-        assign({"deal_id": 123, "cont_id": 456}, FakePortal({(3, 456): 1}), FakePeople())
+        assign({"deal_id": 123, "cont_id": 456}, portal, if_changed=if_changed)
 
     assert missing.value.code == "NOT_FOUND"
+    assert portal.responsible(CONTACT, 456) == 1
 
 
 def test_a_portal_that_ignores_the_change_is_not_believed() -> None:
+    portal = portal_with((DEAL, 123))
+    portal.methods["crm.item.update"] = portal.methods["crm.item.get"]
+
     with pytest.raises(Retry, match="deal 123: asked for 5 as responsible, but the portal answers 1"):
-        assign({"deal_id": 123}, FakePortal({(2, 123): 1}, deaf=True), FakePeople())
+        assign({"deal_id": 123}, portal)
 
 
-def test_nobody_available_means_no_call() -> None:
-    portal = FakePortal({(2, 123): 1})
+def test_nobody_available_changes_nothing() -> None:
+    portal = portal_with((DEAL, 123))
 
     with pytest.raises(Wait, match="nobody available"):
         assign({"deal_id": 123}, portal, FakePeople(available=False))
 
-    assert portal.updates == 0
+    assert portal.responsible(DEAL, 123) == 1
+
+
+# ------------------------------------------------------------------ a person was faster
+
+
+def by_hand(portal: Portal) -> None:
+    """Somebody gives the deal away in the browser, after the task has come."""
+    portal.find(DEAL, 123).values.update(assignedById=HUMAN, updatedTime=portal.iso(portal.now() + 60))  # type: ignore[union-attr]
+
+
+def test_whom_a_person_has_chosen_meanwhile_keeps_the_deal() -> None:
+    portal, people = portal_with((DEAL, 123), (CONTACT, 456)), FakePeople()
+    by_hand(portal)
+
+    result = assign({"deal_id": 123, "cont_id": 456}, portal, people)
+
+    assert result == {"deal_id": 123, "user_id": HUMAN, "outcome": "superseded", "contacts": {}}
+    assert (portal.responsible(DEAL, 123), portal.responsible(CONTACT, 456)) == (HUMAN, 1)
+    assert people.asked == []
 
 
 @pytest.mark.parametrize(
-    ("more", "asked"),
+    ("payload", "settings", "earlier"),
     [
-        ({}, ("deal:123", "random", False)),
-        ({"again": True}, ("deal:123", "random", True)),
+        ({}, {"if_changed": "force"}, []),
+        ({}, {"holders": [HUMAN]}, []),
+        ({"was": HUMAN}, {}, []),
+        ({"again": True}, {}, []),
+        ({}, {}, [Chosen(user_id=HUMAN)]),
+    ],
+    ids=["force", "a holder", "had it before", "drawn anew", "our own earlier choice"],
+)
+def test_but_not_always(payload: dict[str, Any], settings: dict[str, Any], earlier: list[Chosen]) -> None:
+    portal = portal_with((DEAL, 123))
+    by_hand(portal)
+
+    assign({"deal_id": 123, **payload}, portal, FakePeople(earlier=earlier), **settings)
+
+    assert portal.responsible(DEAL, 123) == 5
+
+
+def test_who_had_the_deal_before_the_task_came_has_not_been_faster() -> None:
+    portal = portal_with()
+    portal.add_item(DEAL, 123, assignedById=HUMAN, updatedTime=portal.iso(-60.0))
+
+    assign({"deal_id": 123}, portal)
+
+    assert portal.responsible(DEAL, 123) == 5
+
+
+def test_who_got_the_deal_between_two_attempts_keeps_it() -> None:
+    """However little the item says about changes."""
+    portal = portal_with()
+    portal.add_item(DEAL, 123, assignedById=2, updatedTime=portal.iso(-60.0))
+    portal.faults.add(Fault("html_502", "crm.item.update", count=1))
+    given = Settings.model_validate({"webhook": f"http://portal/rest/1/{portal.secret}/"})
+
+    async def scenario() -> Any:
+        handler, task = plugin.handlers["bitrix_assign"], Task("bitrix_assign", created=portal.unix(0.0))
+        async with Client(given, transport=httpx.ASGITransport(portal.asgi())) as client:
+            ctx = Context(task, client=client, people=FakePeople(earlier=[Chosen()]), settings=given)  # type: ignore[arg-type]
+            with pytest.raises(Wait):
+                await handler.function(handler.parse({"deal_id": 123}), ctx)
+            portal.find(DEAL, 123).values.update(assignedById=HUMAN)  # type: ignore[union-attr]
+            return await handler.function(handler.parse({"deal_id": 123}), ctx)
+
+    assert asyncio.run(scenario())["outcome"] == "superseded"
+    assert portal.responsible(DEAL, 123) == HUMAN
+
+
+def test_the_robot_knows_best_who_had_it() -> None:
+    portal = portal_with()
+    portal.add_item(DEAL, 123, assignedById=HUMAN, updatedTime=portal.iso(-60.0))
+
+    assert assign({"deal_id": 123, "was": 2}, portal)["outcome"] == "superseded"
+
+
+def test_a_deal_that_has_its_person_already_is_theirs() -> None:
+    portal = portal_with()
+    portal.add_item(DEAL, 123, assignedById=5)
+
+    assert assign({"deal_id": 123}, portal, FakePeople(earlier=[Chosen()]))["outcome"] == "assigned"
+
+
+# ------------------------------------------------------------------ telling people
+
+
+def test_the_new_person_is_told_if_that_is_wanted() -> None:
+    portal = portal_with((DEAL, 123))
+
+    assign({"deal_id": 123}, portal, notify=True, comment=True)
+
+    assert [note.user_id for note in portal.notifications.values()] == [5]
+    assert [each.text.partition("\n")[0] for each in portal.comments] == ["Carex has given this to Иван {Петров}."]
+
+
+def test_the_deal_is_given_although_nobody_can_be_told(lines: list[str]) -> None:
+    portal = portal_with((DEAL, 123))
+    portal.scopes.discard("im")
+
+    result = assign({"deal_id": 123}, portal, notify=True)
+
+    assert result["outcome"] == "assigned"
+    assert any("im.notify.system.add" in line and line.startswith("WARNING") for line in lines)
+
+
+# ------------------------------------------------------------------ the payload
+
+
+@pytest.mark.parametrize(
+    ("payload", "asked"),
+    [
+        ({"deal_id": 123}, ("deal:123", "random", False)),
+        ({"deal_id": 123, "again": True}, ("deal:123", "random", True)),
+        ({"lead_id": 123}, ("lead:123", "random", False)),
     ],
 )
-def test_the_payload_says_how_to_choose(more: dict[str, Any], asked: tuple[str, str, bool]) -> None:
-    people = FakePeople()
+def test_the_payload_says_how_to_choose(payload: dict[str, Any], asked: tuple[str, str, bool]) -> None:
+    people: Any = FakePeople()
 
-    assign({"deal_id": 123, **more}, FakePortal({(2, 123): 1}), people)
+    assign(payload, portal_with((DEAL, 123), (LEAD, 123)), people)
 
     assert people.asked == [asked]
 
@@ -144,6 +296,13 @@ def test_a_bad_payload_names_its_field() -> None:
     problems = plugin.handlers["bitrix_assign"].problems({"deal_id": "1e3", "cont_id": "abc"})
 
     assert [each["field"] for each in problems] == ["deal_id", "cont_id"]
+
+
+@pytest.mark.parametrize("payload", [{}, {"deal_id": 1, "lead_id": 2}])
+def test_exactly_one_item_is_to_be_named(payload: dict[str, int]) -> None:
+    (problem,) = plugin.handlers["bitrix_assign"].problems(payload)
+
+    assert "name one of deal_id, lead_id, contact_id and company_id" in problem["message"]
 
 
 def test_variables_of_a_process_that_are_not_ours_do_no_harm() -> None:

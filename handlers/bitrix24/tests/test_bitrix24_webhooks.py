@@ -1,7 +1,8 @@
 from typing import Any
 
 import pytest
-from carex_bitrix24 import plugin
+from carex_bitrix24 import Settings, plugin
+from carex_bitrix24.events import item_added
 from carex_bitrix24.webhooks import random_deal
 
 from carex import BadCall, Call
@@ -75,17 +76,34 @@ def test_a_bad_deal_id_is_refused_although_the_document_is_good() -> None:
     ],
 )
 def test_two_different_deals_are_refused(call: Call) -> None:
-    with pytest.raises(BadCall, match="1 in the address, 2 in") as refused:
+    with pytest.raises(BadCall, match="deal 1 in the address, deal 2 in") as refused:
         random_deal(call)
 
     assert refused.value.field == "deal_id"
 
 
-@pytest.mark.parametrize(
-    "name", ["LEAD_7", "CONTACT_7", "DYNAMIC_128_7", "DEAL_", "DEAL_x", "DEAL_7x", "deal_7", ["a"]]
-)
-def test_only_deals_are_supported(name: Any) -> None:
-    with pytest.raises(BadCall, match=r"only deals \(DEAL_123\)") as refused:
+@pytest.mark.parametrize("name", ["LEAD", "CONTACT", "COMPANY"])
+def test_a_robot_may_stand_on_other_items_too(name: str) -> None:
+    task = random_deal(Call(form=document(f"{name}_7")))
+
+    assert (task.payload, task.key) == ({f"{name.lower()}_id": 7}, f"bitrix_assign:{name.lower()}:7")
+
+
+def test_a_deal_and_a_lead_of_the_same_number_are_two_items() -> None:
+    with pytest.raises(BadCall, match="two different items: deal 7 in the address, lead 7 in document_id"):
+        random_deal(Call(query={"deal_id": "7"}, form=document("LEAD_7")))
+
+
+@pytest.mark.parametrize(("value", "was"), [("user_9", {"was": 9}), ("9", {"was": 9}), ("{{Who}}", {})])
+def test_the_robot_may_say_who_was_responsible(value: str, was: dict[str, int]) -> None:
+    payload = random_deal(Call(query={"deal_id": "7", "was": value})).payload
+
+    assert payload == {"deal_id": 7, "cont_id": [], **was}
+
+
+@pytest.mark.parametrize("name", ["DYNAMIC_128_7", "DEAL_", "DEAL_x", "DEAL_7x", "deal_7", ["a"]])
+def test_other_documents_are_refused(name: Any) -> None:
+    with pytest.raises(BadCall, match=r"a deal, lead, contact or company such as DEAL_123") as refused:
         random_deal(Call(query={"deal_id": "7"}, form=document(name)))
 
     assert refused.value.field == "document_id"
@@ -143,3 +161,40 @@ def test_a_contact_in_the_form_counts_if_the_address_has_none() -> None:
     task = random_deal(Call(query={"deal_id": "1", "cont_id": "{{Contact}}"}, form={"cont_id": "9"}))
 
     assert task.payload["cont_id"] == [9]
+
+
+EVENTS = Settings.model_validate({"application_token": "t0ken"})
+
+
+def event(name: str = "ONCRMDEALADD", token: str = "t0ken", id: Any = "7") -> Call:
+    return Call(form={"event": name, "data": {"FIELDS": {"ID": id}}, "auth": {"application_token": token}})
+
+
+def test_a_new_deal_is_the_same_work_whether_an_event_or_a_robot_tells_of_it() -> None:
+    told, robot = item_added(event(), EVENTS), random_deal(Call(query={"deal_id": "7"}))
+
+    assert (told.type, told.key, told.payload) == (robot.type, robot.key, {"deal_id": 7})
+
+
+@pytest.mark.parametrize("name", ["lead", "contact", "company"])
+def test_other_new_items_are_given_away_too(name: str) -> None:
+    assert item_added(event(f"ONCRM{name.upper()}ADD"), EVENTS).payload == {f"{name}_id": 7}
+
+
+@pytest.mark.parametrize(
+    ("call", "settings", "field"),
+    [
+        (event(token="other"), EVENTS, "auth"),
+        (event(token=""), EVENTS, "auth"),
+        (event(), Settings(), "auth"),
+        (event("ONCRMDEALUPDATE"), EVENTS, "event"),
+        (event(id="x"), EVENTS, "data"),
+        (Call(), EVENTS, "auth"),
+    ],
+)
+def test_an_event_that_is_not_ours_to_handle_is_refused(call: Call, settings: Settings, field: str) -> None:
+    with pytest.raises(BadCall) as refused:
+        item_added(call, settings)
+
+    assert refused.value.field == field
+    assert "t0ken" not in str(refused.value)
