@@ -19,8 +19,10 @@ async def who_was_faster(
     """The responsible person whom somebody else has chosen since the task came, or 0.
 
     If the task says who was responsible then (`was`), or an earlier attempt has seen it, anybody else is such a person.
-    Otherwise it is somebody who is neither the item's creator nor the webhook's owner nor named in `holders`, and the
-    item was changed since. Whom Carex itself chose for this item does not count.
+    Otherwise it is somebody who is neither the item's creator nor the webhook's owner nor named in `holders`, and
+    somebody other than the webhook's owner has changed the item since. If the item does not say when it was changed,
+    it is one of the people whom Carex gives work to: a portal's default holder rarely is. Whom Carex itself chose for
+    this item does not count.
     """
     portal: Portal = ctx.client
     holder = whole(item.get("assignedById"))
@@ -31,16 +33,19 @@ async def who_was_faster(
         changed = holder != 0
     else:
         idle = {0, portal.user_id, whole(item.get("createdBy")), *holders}
-        changed = holder not in idle and _changed_since(item, ctx.task.created + portal.ahead)
+        changed = holder not in idle and await _changed_since(item, ctx.task.created + portal.ahead, holder, ctx)
     if not changed:
         return 0
     ours = await ctx.people.decisions(entity=entity)
     return 0 if any(each.user_id == holder for each in ours[:1]) else holder
 
 
-def _changed_since(item: Mapping[str, Any], moment: float) -> bool:
-    """Whether the item was changed after a time of the portal's clock; an item that does not say it may have been."""
+async def _changed_since(item: Mapping[str, Any], moment: float, holder: int, ctx: Context) -> bool:
+    """Whether a person has changed the item after a time of the portal's clock."""
+    portal: Portal = ctx.client
+    if "updatedBy" in item and whole(item["updatedBy"]) in (0, portal.user_id):
+        return False
     try:
         return datetime.fromisoformat(str(item["updatedTime"])).timestamp() > moment
     except (KeyError, ValueError, OverflowError):
-        return True
+        return any(user.id == holder for user in await ctx.people.users())

@@ -23,6 +23,11 @@ class Chosen:
     reused: bool = False
 
 
+@dataclass(frozen=True)
+class Colleague:
+    id: int
+
+
 @dataclass
 class FakePeople:
     chosen: Chosen = field(default_factory=Chosen)
@@ -30,6 +35,10 @@ class FakePeople:
     asked: list[tuple[str, str, bool]] = field(default_factory=list)
     earlier: list[Chosen] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
+    ids: tuple[int, ...] = ()
+
+    async def users(self) -> list[Colleague]:
+        return [Colleague(id) for id in self.ids]
 
     async def decide(
         self, task: Task, entity: str, *, strategy: str = "random", again: bool = False, facts: Any = None
@@ -174,7 +183,8 @@ def test_nobody_available_changes_nothing() -> None:
 
 def by_hand(portal: Portal) -> None:
     """Somebody gives the deal away in the browser, after the task has come."""
-    portal.find(DEAL, 123).values.update(assignedById=HUMAN, updatedTime=portal.iso(portal.now() + 60))  # type: ignore[union-attr]
+    changed = {"assignedById": HUMAN, "updatedBy": HUMAN, "updatedTime": portal.iso(portal.now() + 60)}
+    portal.find(DEAL, 123).values.update(changed)  # type: ignore[union-attr]
 
 
 def test_whom_a_person_has_chosen_meanwhile_keeps_the_deal() -> None:
@@ -206,6 +216,27 @@ def test_but_not_always(payload: dict[str, Any], settings: dict[str, Any], earli
     assign({"deal_id": 123, **payload}, portal, FakePeople(earlier=earlier), **settings)
 
     assert portal.responsible(DEAL, 123) == 5
+
+
+def test_a_change_by_the_webhooks_owner_is_no_persons_choice() -> None:
+    """As automation rules make it, and other integrations."""
+    portal = portal_with((DEAL, 123))
+    by_hand(portal)
+    portal.find(DEAL, 123).values.update(updatedBy=1)  # type: ignore[union-attr]
+
+    assert assign({"deal_id": 123}, portal)["outcome"] == "assigned"
+
+
+@pytest.mark.parametrize(("people", "outcome"), [((5, HUMAN), "superseded"), ((5,), "assigned")])
+def test_of_a_portal_that_does_not_say_when_items_change_only_colleagues_count(
+    people: tuple[int, ...], outcome: str
+) -> None:
+    portal = portal_with((DEAL, 123))
+    by_hand(portal)
+    for name in ("updatedTime", "updatedBy"):
+        del portal.find(DEAL, 123).values[name]  # type: ignore[union-attr]
+
+    assert assign({"deal_id": 123}, portal, FakePeople(ids=people))["outcome"] == outcome
 
 
 def test_who_had_the_deal_before_the_task_came_has_not_been_faster() -> None:
