@@ -42,6 +42,8 @@ class Task:
     id: str = field(default_factory=new_id)
     attempt: int = 0
     created: float = field(default_factory=time.time)
+    reply: Mapping[str, Any] | None = None
+    """What it takes to answer whoever waits for the end of it; None if nobody does."""
 
 
 @dataclass(frozen=True)

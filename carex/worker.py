@@ -29,7 +29,7 @@ from carex.errors import Unreachable
 from carex.executor import Executor, Result, say_refused
 from carex.isolation import SUSPECT, Cell
 from carex.people import People
-from carex.queue import Delivery, Queue
+from carex.queue import Answer, Delivery, Queue
 from carex.registry import Registry
 from carex.settings import Settings
 from carex.task import BpmnError, Done, Fail, Outcome, Retry, Unfinished, Wait
@@ -68,8 +68,15 @@ class Worker:
         *,
         alone: Sequence[str],
         burst: bool = False,
+        answer: Callable[[Delivery, Outcome, int], str] | None = None,
+        answered: Callable[[list[Answer]], None] = lambda answers: None,
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
-        """`alone` is the command that serves suspects in a process of their own."""
+        """`alone` is the command that serves suspects in a process of their own.
+
+        `answer` says what to tell those who wait for a task's end, given its handler's number of attempts; `answered`
+        gets what has been stored and is to be sent; `moved` is called when `room` may have changed.
+        """
         self._settings = settings
         self._queue = queue
         self._registry = registry
@@ -79,6 +86,10 @@ class Worker:
         """The task types that it claims, but for those of plugins that cannot be set up."""
         self._concurrency = settings.worker.concurrency
         self._burst = burst
+        self._answer = answer
+        self._answered = answered
+        self._moved = moved
+        self._dry = False  # whether the last claim found less than there was room for
         self._held: dict[str, Delivery] = {}  # leased by us and not settled yet
         self._running = 0
         self._finished: list[Result] = []
@@ -91,6 +102,11 @@ class Worker:
         self._settle_now = asyncio.Event()
         self._cells = [Cell(alone, registry, self._ended) for _ in range(CELLS)]
         self.report = Report()
+
+    @property
+    def room(self) -> int:
+        """How many more tasks it could run now: the free slots for which the queue has nothing."""
+        return max(0, self._concurrency - self._running) if self._dry and not self._stops else 0
 
     def stop(self) -> None:
         self._stops += 1
@@ -146,6 +162,8 @@ class Worker:
             types = self._claimable()
             # Without waiting first: this goes into one transaction with the settle that made room.
             claimed = await _patiently("claim tasks", partial(self._queue.claim, types, free), until=self._stopping)
+            self._dry = len(claimed) < free
+            self._moved()
             if not claimed and not self._burst:
                 waiting = asyncio.create_task(self._queue.claim(types, free, CLAIM_WAIT))
                 await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -168,6 +186,7 @@ class Worker:
     def _begin(self, claimed: list[Delivery]) -> None:
         self._held.update((delivery.task.id, delivery) for delivery in claimed)
         self._running += len(claimed)
+        self._moved()
         suspects = [delivery for delivery in claimed if delivery.crashes >= SUSPECT]
         if suspects:
             claimed = [delivery for delivery in claimed if delivery.crashes < SUSPECT]
@@ -187,6 +206,7 @@ class Worker:
 
     def _ended(self, result: Result) -> None:
         self._running -= 1
+        self._moved()
         self._finished.append(result)
         self._settle_now.set()
         self._wake.set()
@@ -202,7 +222,8 @@ class Worker:
             self._account(results, outcomes)
             counters = {**self._counters, **self._executor.counters()}
             self._counters = {}
-            lost = await _patiently("settle tasks", partial(self._queue.settle, outcomes, counters))
+            answers = self._answers(outcomes)
+            lost = await _patiently("settle tasks", partial(self._queue.settle, outcomes, counters, answers))
             for delivery, _ in outcomes:
                 if self._held.get(delivery.task.id) is delivery:
                     del self._held[delivery.task.id]
@@ -210,7 +231,21 @@ class Worker:
                 logger.bind(task_id=delivery.task.id).warning(
                     "Result refused: the lease was lost, somebody else has the task."
                 )
+            told = [each for each, _ in outcomes if each.task.id in answers and each not in lost]
+            self._answered([Answer.to(each, answers[each.task.id]) for each in told])
             self._wake.set()
+
+    def _answers(self, outcomes: list[tuple[Delivery, Outcome]]) -> dict[str, str]:
+        """What to tell those who wait for the end of a task, by its id: for them the first attempt here is the last.
+
+        But a `Wait` without delay is none of theirs: another worker takes the task at once.
+        """
+        return {
+            delivery.task.id: self._answer(delivery, outcome, self._registry.handlers[delivery.task.type].attempts)
+            for delivery, outcome in outcomes
+            if self._answer and delivery.task.reply is not None
+            if not (isinstance(outcome, Wait) and not outcome.delay)
+        }
 
     def _verdict(self, result: Result) -> Outcome:
         """The outcome with what the worker decides: how long to back off, and when there have been attempts enough."""
@@ -221,7 +256,7 @@ class Worker:
             outcome.reason = log.redact(outcome.reason)
             if outcome.reason == self._people.elsewhere:
                 self._leave_to_others(result.delivery.task.type)
-        if isinstance(outcome, Retry):
+        if isinstance(outcome, Retry) and not (self._answer and result.delivery.task.reply is not None):
             attempts = self._registry.handlers[result.delivery.task.type].attempts
             if attempt >= attempts:
                 return Fail(f"{outcome.reason} (attempt {attempt} of {attempts})")

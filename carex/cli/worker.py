@@ -12,11 +12,10 @@ import typer
 
 from carex.cli import Root, output
 from carex.cli.process import STOPPING, myself, queue_of, start, start_log
+from carex.cli.rules import people_of
 from carex.errors import Refused, UsageError
 
 if TYPE_CHECKING:
-    from carex.people import People
-    from carex.queue import Queue
     from carex.settings import Settings
     from carex.worker import Report
 
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
 def command(
     ctx: typer.Context,
     types: Annotated[list[str] | None, typer.Option(help="Only these task types (globs); may be given again.")] = None,
+    consume: Annotated[
+        list[str] | None, typer.Option(help="Take tasks from this queue of RabbitMQ; may be given again.")
+    ] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="How many tasks at a time.")] = None,
     processes: Annotated[
         int | None, typer.Option(min=1, help="How many processes; those that die are restarted.")
@@ -40,6 +42,10 @@ def command(
     root.flags["log.format"] = log_format
     if types:
         root.flags["worker.types"] = [glob for each in types for glob in each.split(",") if glob]
+    if burst and consume:
+        raise UsageError("--burst cannot know when a queue of RabbitMQ is at its end.", "Leave out one of the two.")
+    if burst or consume:
+        root.flags["rabbitmq.consume"] = [queue for each in consume or () for queue in each.split(",") if queue]
     settings = root.settings
     if settings.metrics.port is not None and settings.worker.processes > 1 and not supervised:
         raise UsageError(
@@ -65,6 +71,7 @@ def _supervise(root: Root, settings: Settings, burst: bool) -> int:
 
 def _options(settings: Settings) -> list[str]:
     types = [word for glob in settings.worker.types for word in ("--types", glob)]
+    types += [word for queue in settings.rabbitmq.consume for word in ("--consume", queue)]
     same = ["--processes", "1", "--concurrency", str(settings.worker.concurrency), "--log-format", settings.log.format]
     return [*same, *types]
 
@@ -78,27 +85,45 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
         _serve_metrics(settings.metrics.port)
 
     async def work() -> Report:
+        from carex.cli.consume import Consumption
         from carex.worker import Worker
 
         queue = queue_of(settings)
-        people = _open_people(root, settings, queue)
+        people = people_of(settings, queue, registry)
         alone = [*myself(root), "worker", "--alone"]
-        worker = Worker(settings, queue, registry, people, alone=alone, burst=burst)
+        rabbitmq = Consumption(settings, queue, registry)
+        worker = Worker(
+            settings,
+            queue,
+            registry,
+            people,
+            alone=alone,
+            burst=burst,
+            answer=rabbitmq.answer,
+            answered=rabbitmq.outbox.post,
+            moved=rabbitmq.moved,
+        )
         loop = asyncio.get_running_loop()
+
+        def stop_all() -> None:
+            rabbitmq.stop()
+            worker.stop()
 
         def stop(number: int, frame: Any) -> None:
             with suppress(RuntimeError):  # a signal after the end has nothing to stop, and must not kill us either
-                loop.call_soon_threadsafe(worker.stop)
+                loop.call_soon_threadsafe(stop_all)
 
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, stop)
         if supervised:
-            _when_stdin_ends(lambda: loop.call_soon_threadsafe(worker.stop))
+            _when_stdin_ends(lambda: loop.call_soon_threadsafe(stop_all))
         types = ", ".join(worker.types) or "nothing"
         output.talk(f"Worker {os.getpid()}: {settings.worker.concurrency} at a time of: {types}. {queue.durability}")
         try:
+            await rabbitmq.start(worker)
             return await worker.run()
         finally:
+            await rabbitmq.close()
             await queue.close()
             await people.close()
 
@@ -131,24 +156,10 @@ def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> Non
 
     async def serve() -> None:
         queue = queue_of(settings)
-        people = _open_people(root, settings, queue)
+        people = people_of(settings, queue, registry)
         await serve_alone(settings, registry, people)
 
     asyncio.run(serve())
-
-
-def _open_people(root: Root, settings: Settings, queue: Queue) -> People:
-    from functools import partial
-
-    from carex.people import open_people
-
-    return open_people(
-        root.people_file,
-        window=settings.queue.dedupe_window,
-        ledger=settings.people.ledger,
-        retry_delay=settings.people.retry_delay,
-        register=partial(queue.own, "people"),
-    )
 
 
 def _when_stdin_ends(act: Callable[[], Any]) -> None:

@@ -5,9 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from carex.errors import ConfigError
-from carex.queue.protocol import STATES, Counts, Delivery, Entry, Filter, Holder, Placed, Queue, State
+from carex.queue.protocol import SENDING, STATES, Answer, Counts, Delivery, Entry, Filter, Holder, Placed, Queue, State
 
-__all__ = ["STATES", "Counts", "Delivery", "Entry", "Filter", "Holder", "Placed", "Queue", "State", "open_queue"]
+__all__ = [
+    "SENDING",
+    "STATES",
+    "Answer",
+    "Counts",
+    "Delivery",
+    "Entry",
+    "Filter",
+    "Holder",
+    "Placed",
+    "Queue",
+    "State",
+    "open_queue",
+]
 
 
 def open_queue(url: str, *, lease: float = 30.0, allow_volatile: bool = False) -> Queue:

@@ -11,14 +11,15 @@ import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
 class Presence:
     """One holder: `DIR/ID.lock`, locked while it lives, and `DIR/ID.sock`, where it is woken."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, types: Sequence[str] = ()) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         sweep(folder)
         host = "".join(c for c in socket.gethostname()[:16] if c.isalnum() or c == "-")
@@ -27,12 +28,19 @@ class Presence:
         unlocked = folder / f"{self.id}.new"
         self._lock_fd = os.open(unlocked, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # only for people to read
+            os.write(self._lock_fd, "\n".join(types).encode())
         unlocked.rename(self._lock)  # only now: a lock file is never seen free while its owner lives
         self._folder = folder
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         with _short(folder) as place:
             self._socket.bind(f"{place}/{self.id}.sock")
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        with contextlib.suppress(OSError):
+            os.utime(self._lock_fd)
 
     async def woken(self, timeout: float) -> None:
         """Return when somebody rang, or after `timeout` seconds."""
@@ -89,6 +97,15 @@ def is_alive(folder: Path, holder: str) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+def sign_of(folder: Path, holder: str) -> tuple[list[str], float]:
+    """The types that a holder came for, and the seconds since its last sign of life."""
+    try:
+        lock = folder / f"{holder}.lock"
+        return lock.read_text().split("\n"), max(time.time() - lock.stat().st_mtime, 0.0)
+    except OSError:
+        return [], 0.0
 
 
 def sweep(folder: Path) -> None:

@@ -10,6 +10,8 @@ from carex.task import Outcome, Task
 
 State = Literal["waiting", "running", "done", "failed"]
 STATES: tuple[State, ...] = ("waiting", "running", "done", "failed")
+SENDING = 10.0
+"""Seconds for which an answer is left to whoever is to send it; then it is anybody's."""
 
 
 class Placed(NamedTuple):
@@ -30,6 +32,19 @@ class Delivery(NamedTuple):
     holder: str
     crashes: int
     claimed: float
+
+
+class Answer(NamedTuple):
+    """What to tell whoever waits for a task's end, kept until it was sent. `reply` is the task's."""
+
+    id: str
+    reply: Mapping[str, Any]
+    body: str
+
+    @classmethod
+    def to(cls, delivery: Delivery, body: str) -> Answer:
+        """The answer that `settle` stores for this delivery."""
+        return cls(f"{delivery.task.id}.{delivery.fence}", delivery.task.reply or {}, body)
 
 
 @dataclass(frozen=True)
@@ -64,13 +79,20 @@ class Filter:
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that claims tasks: what it is, and whether it lives."""
+    """A process that claims tasks: what it is, whether it lives, and what it does."""
 
     id: str
     pid: int
     started: float
     alive: bool
     running: int
+    silent: float = 0.0
+    """Seconds since its last sign of life; a healthy one gives one at every claim and every third of a lease."""
+    types: Sequence[str] = ()
+    """What it asked for at its first claim."""
+    doing: str = ""
+    """The type of the task that it has run for the longest, since when is `since`."""
+    since: float | None = None
 
 
 @dataclass(frozen=True)
@@ -111,13 +133,29 @@ class Queue(Protocol):
         ...
 
     async def settle(
-        self, outcomes: Sequence[tuple[Delivery, Outcome]], counters: Mapping[str, float] | None = None
+        self,
+        outcomes: Sequence[tuple[Delivery, Outcome]],
+        counters: Mapping[str, float] | None = None,
+        answers: Mapping[str, str] | None = None,
     ) -> list[Delivery]:
         """Store how attempts ended, each one atomically, and add to the counters; return those whose lease was lost.
 
         Done: finished. Retry, Wait: waiting again, due `delay` seconds from now; Wait takes the attempt back.
         Fail, BpmnError: failed. A lost lease changes nothing.
+
+        `answers` are by task id, and stored in the same step. A task that is answered is at its end here: whoever gets
+        the answer tries again, with a new task. So Retry, Wait and BpmnError are done too, with their reason; and the
+        key is free at once, but for Done and BpmnError, after which the same work need not come again. The caller is
+        the one to send it (`Answer.to`), for `SENDING` seconds.
         """
+        ...
+
+    async def answers(self, limit: int) -> list[Answer]:
+        """Answers that nobody is sending, the oldest first. They are the caller's to send for `SENDING` seconds."""
+        ...
+
+    async def sent(self, ids: Sequence[str]) -> None:
+        """These answers have arrived: forget them."""
         ...
 
     async def tasks(self, where: Filter) -> list[Entry]:

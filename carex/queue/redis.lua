@@ -5,12 +5,12 @@
 
 local verbs = {}
 
--- Eight a task: id, type, payload, key, window, source, created, due → the id that holds the key, or '' for a new task
+-- Nine a task: id, type, payload, key, window, source, created, reply, due → the id that holds the key, or '' if it is new
 function verbs.put()
   local answers, amounts = {}, {}
-  local seq = call('INCRBY', prefix .. 'serial', (#ARGV - 2) / 8) - (#ARGV - 2) / 8
-  for i = 3, #ARGV, 8 do
-    local id, type, payload, key, window, source, created, due = unpack(ARGV, i, i + 7)
+  local seq = call('INCRBY', prefix .. 'serial', (#ARGV - 2) / 9) - (#ARGV - 2) / 9
+  for i = 3, #ARGV, 9 do
+    local id, type, payload, key, window, source, created, reply, due = unpack(ARGV, i, i + 8)
     local holder = key ~= '' and holder_of(key)
     if not holder and call('HSETNX', prefix .. 'task:' .. id, 'type', type) == 1 then
       seq = seq + 1
@@ -18,6 +18,7 @@ function verbs.put()
       local digits = string.format('%0' .. SEQ .. 'x', seq)
       set(id, 'seq', digits, 'state', 'waiting', 'due', due, 'payload', payload, 'key', key, 'window', window,
         'source', source, 'created', created)
+      if reply ~= '' then set(id, 'reply', reply) end
       wait(type, due, digits .. id)
       amounts[type] = (amounts[type] or 0) + 1
       if key ~= '' then call('HSET', prefix .. 'keys', key, id) end
@@ -29,7 +30,7 @@ function verbs.put()
 end
 
 -- holder, its row, the claim's number, numbers of claims that were never answered, lease, limit, patience, types …
--- → the time, seconds until the next is due, and eleven values a task, as `_delivery_of` reads them
+-- → the time, seconds until the next is due, and twelve values a task, as `_delivery_of` reads them
 function verbs.claim()
   local holder, row, claim, unanswered, lease, limit, patience = unpack(ARGV, 3, 9)
   local patterns = { unpack(ARGV, 10) }
@@ -54,13 +55,14 @@ function verbs.claim()
   for i = 1, count do
     local _, place, type = unpack(found[i])
     local id = place:sub(SEQ + 1)
-    local payload, key, window, source, created, due, attempt, crashes =
-      fields(id, 'payload', 'key', 'window', 'source', 'created', 'due', 'attempt', 'crashes')
+    local payload, key, window, source, created, reply, due, attempt, crashes =
+      fields(id, 'payload', 'key', 'window', 'source', 'created', 'reply', 'due', 'attempt', 'crashes')
     attempt = (attempt or 0) + 1
     set(id, 'state', 'running', 'attempt', attempt, 'fence', fence + i, 'holder', holder, 'claim', claim, 'started', moment)
     leave('due:' .. type, place)
     enter('leases', till, place)
-    local values = { id, type, payload, key, window, source, created, due, attempt, fence + i, tonumber(crashes or 0) }
+    local values =
+      { id, type, payload, key, window, source, created, reply or '', due, attempt, fence + i, tonumber(crashes or 0) }
     for n, value in ipairs(values) do claimed[#values * (i - 1) + n] = value end
   end
   if count == 0 then
@@ -68,6 +70,8 @@ function verbs.claim()
       local due = call('ZRANGE', prefix .. 'due:' .. name, 0, 0, 'WITHSCORES')
       if due[2] then soonest = math.min(soonest, due[2] - now) end
     end
+    local ending = call('ZRANGE', prefix .. 'leases', 0, 0, 'WITHSCORES')  -- then its task may be claimed
+    if ending[2] then soonest = math.min(soonest, ending[2] - now + 0.001) end
     if tonumber(patience) > 0 then call('ZADD', prefix .. 'sleepers', now + patience, sleeper) end
   end
   return { moment, exact(soonest), claimed }
@@ -89,18 +93,19 @@ function verbs.extend()
   return lost
 end
 
--- how many counters, name and value of each, and six an outcome: id, fence, outcome, delay, reason, result
+-- how many counters, name and value of each, and seven an outcome: id, fence, outcome, delay, reason, result, answer
 -- → the positions of those that were lost
 function verbs.settle()
   local lost, first = {}, 4 + 2 * ARGV[3]
   go_on_when_full()
   for i = 4, first - 1, 2 do call('HINCRBYFLOAT', prefix .. 'counters', ARGV[i], ARGV[i + 1]) end
-  for i = first, #ARGV, 6 do
-    local id, given, outcome, delay, reason, result = unpack(ARGV, i, i + 5)
+  for i = first, #ARGV, 7 do
+    local id, given, outcome, delay, reason, result, answer = unpack(ARGV, i, i + 6)
     local state, fence, seq, type, attempt, started, holder, history =
       fields(id, 'state', 'fence', 'seq', 'type', 'attempt', 'started', 'holder', 'history')
+    local answered = answer ~= ''
     if state ~= 'running' or fence ~= given then
-      table.insert(lost, (i - first) / 6)
+      table.insert(lost, (i - first) / 7)
     else
       leave('leases', seq .. id)
       if outcome == 'Done' then
@@ -108,8 +113,12 @@ function verbs.settle()
         enter('done', moment, seq .. id)
       else
         remember(id, attempt, started, holder, history, outcome, reason)
-        if outcome == 'Wait' then attempt = attempt - 1 end
-        if outcome == 'Retry' or outcome == 'Wait' then
+        if answered and outcome ~= 'BpmnError' then set(id, 'window', 0) end
+        if outcome == 'Wait' and not answered then attempt = attempt - 1 end
+        if answered and outcome ~= 'Fail' then
+          set(id, 'state', 'done', 'due', now, 'finished', moment, 'holder', '', 'reason', reason)
+          enter('done', moment, seq .. id)
+        elseif outcome == 'Retry' or outcome == 'Wait' then
           set(id, 'state', 'waiting', 'due', now + delay, 'attempt', attempt, 'holder', '', 'reason', reason)
           wait(type, now + delay, seq .. id)
         else
@@ -117,9 +126,32 @@ function verbs.settle()
           enter('failed:' .. type, now, seq .. id)
         end
       end
+      if answered then
+        call('ZADD', prefix .. 'answers', now + SENDING, id .. '.' .. fence)
+        call('HSET', prefix .. 'replies', id .. '.' .. fence, (fields(id, 'reply') or '{}') .. '\n' .. answer)
+      end
     end
   end
   return lost
+end
+
+-- limit → id, and reply with answer, of each
+function verbs.answers()
+  local found = {}
+  go_on_when_full()
+  for _, id in ipairs(call('ZRANGEBYSCORE', prefix .. 'answers', '-inf', moment, 'LIMIT', 0, ARGV[3])) do
+    call('ZADD', prefix .. 'answers', now + SENDING, id)
+    table.insert(found, id)
+    table.insert(found, call('HGET', prefix .. 'replies', id))
+  end
+  return found
+end
+
+-- ids
+function verbs.sent()
+  go_on_when_full()
+  in_batches('ZREM', prefix .. 'answers', { unpack(ARGV, 3) })
+  in_batches('HDEL', prefix .. 'replies', { unpack(ARGV, 3) })
 end
 
 -- holder, its row
@@ -211,7 +243,8 @@ function verbs.prune()
   return count
 end
 
--- → rows of (type, waiting, failed), of (type, holder) for each running task, seconds the oldest waits, counters, holders
+-- → rows of (type, waiting, failed), of (type, holder, since) for each running task, seconds the oldest waits,
+-- counters, holders
 function verbs.counts()
   local types, running, oldest = {}, {}, now
   for _, type in ipairs(call('HKEYS', prefix .. 'types')) do
@@ -220,7 +253,7 @@ function verbs.counts()
     oldest = math.min(oldest, call('ZRANGE', due, 0, 0, 'WITHSCORES')[2] or now)
   end
   for _, place in ipairs(call('ZRANGE', prefix .. 'leases', 0, -1)) do
-    table.insert(running, { fields(place:sub(SEQ + 1), 'type', 'holder') })
+    table.insert(running, { fields(place:sub(SEQ + 1), 'type', 'holder', 'started') })
   end
   return { types, running, exact(now - oldest), call('HGETALL', prefix .. 'counters'),
     call('ZRANGE', prefix .. 'holders', 0, -1, 'WITHSCORES'), moment }

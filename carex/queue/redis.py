@@ -18,14 +18,14 @@ from typing import Any, TypeVar
 from redis.exceptions import RedisError, ResponseError
 
 from carex.errors import ConfigError, Unreachable
-from carex.queue.protocol import STATES, Counts, Delivery, Entry, Filter, Holder, Placed, State
+from carex.queue.protocol import STATES, Answer, Counts, Delivery, Entry, Filter, Holder, Placed, State
 from carex.queue.redis_line import Bell, Line, Wire, ask, connect_later, place_of
 from carex.queue.redis_server import durability_of, explain
 from carex.task import BpmnError, Done, Outcome, Retry, Task, Wait
 
 T = TypeVar("T", bound=tuple[Any, ...])
 PREFIX = "carex:{queue}:"
-SCHEMA = 1
+SCHEMA = 2
 POLL = 1.0
 """Seconds between looks for leases that ran out, and for tasks of which no bell told."""
 PAGE = 500
@@ -64,7 +64,8 @@ class RedisQueue:
     async def put(self, tasks: Sequence[Task]) -> list[Placed]:
         values: list[Any] = []
         for t in tasks:
-            values += (t.id, t.type, dump(t.payload), t.key or "", t.window, t.source, t.created, t.due or "0")
+            values += (t.id, t.type, dump(t.payload), t.key or "", t.window, t.source, t.created)
+            values += ("" if t.reply is None else dump(t.reply), t.due or "0")
         holders = await self._call("put", *values)
         return [Placed(holder or task.id, new=not holder) for task, holder in zip(tasks, holders, strict=True)]
 
@@ -81,7 +82,8 @@ class RedisQueue:
     async def _claim(self, types: Sequence[str], limit: int, patience: float) -> tuple[list[Delivery], float]:
         """Claim now; if there is nothing, be rung for `patience` seconds."""
         self._claims += 1
-        self._row = self._row or f"{self._holder} {os.getpid()} {self._clock() if self._clock else time.time()}"
+        now = self._clock() if self._clock else time.time()
+        self._row = self._row or " ".join([self._holder, str(os.getpid()), str(now), *types])
         number, unanswered = self._claims, self._unanswered
         missing = f" {' '.join(map(str, unanswered))} " if unanswered else ""
         try:
@@ -92,7 +94,7 @@ class RedisQueue:
             self._unanswered = self._unanswered | {number}
             raise
         self._unanswered = self._unanswered - unanswered
-        deliveries = [_delivery_of(rows[i : i + 11], self._holder, float(now)) for i in range(0, len(rows), 11)]
+        deliveries = [_delivery_of(rows[i : i + 12], self._holder, float(now)) for i in range(0, len(rows), 12)]
         return deliveries, float(next_due)
 
     async def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
@@ -101,13 +103,26 @@ class RedisQueue:
         return [deliveries[position] for position in lost]
 
     async def settle(
-        self, outcomes: Sequence[tuple[Delivery, Outcome]], counters: Mapping[str, float] | None = None
+        self,
+        outcomes: Sequence[tuple[Delivery, Outcome]],
+        counters: Mapping[str, float] | None = None,
+        answers: Mapping[str, str] | None = None,
     ) -> list[Delivery]:
+        bodies = answers or {}
         values: list[Any] = [value for counter in (counters or {}).items() for value in counter]
         for delivery, outcome in outcomes:
-            values += (delivery.task.id, delivery.fence, *_ending_of(outcome))
+            answer = bodies.get(delivery.task.id, "").encode(errors="backslashreplace")
+            values += (delivery.task.id, delivery.fence, *_ending_of(outcome), answer)
         lost = await self._call("settle", len(counters or {}), *values)
         return [outcomes[position][0] for position in lost]
+
+    async def answers(self, limit: int) -> list[Answer]:
+        found = _pairs(await self._call("answers", limit))
+        return [Answer(id, json.loads(reply), body) for id, text in found for reply, _, body in [text.partition("\n")]]
+
+    async def sent(self, ids: Sequence[str]) -> None:
+        if ids:
+            await self._call("sent", *ids)
 
     # ------------------------------------------------------------------ the server
 
@@ -142,6 +157,8 @@ class RedisQueue:
                 from loguru import logger
 
                 logger.error("{} was emptied: its tasks are gone. Going on with an empty queue.", place_of(connection))
+            ask(connection, "SET", f"{PREFIX}schema", str(SCHEMA))
+        elif int(schema) < SCHEMA:  # version 2 only added: what is there fits
             ask(connection, "SET", f"{PREFIX}schema", str(SCHEMA))
         elif int(schema) > SCHEMA:
             raise ConfigError(
@@ -206,16 +223,19 @@ class RedisQueue:
 
     async def counts(self) -> Counts:
         types, running, oldest, counters, holders, now = await self._call("counts")
-        by_state: dict[tuple[str, State], int] = dict(Counter((type, "running") for type, _ in running))
+        by_state: dict[tuple[str, State], int] = dict(Counter((type, "running") for type, *_ in running))
         by_state |= {(type, "waiting"): waiting for type, waiting, _ in types if waiting}
         by_state |= {(type, "failed"): failed for type, _, failed in types if failed}
         sums = {name: float(value) for name, value in _pairs(counters)}
-        held = Counter(holder for _, holder in running)
-        alive_since = float(now) - self._lease
         known = []
         for row, beat in _pairs(holders):
-            id, pid, started = row.split(" ")
-            known.append(Holder(id, int(pid), float(started), float(beat) > alive_since, held[id]))
+            id, pid, began, *wanted = row.split(" ")
+            held = sorted((float(started), type) for type, holder, started in running if holder == id)
+            since, doing = held[0] if held else (None, "")
+            silent = float(now) - float(beat)
+            known.append(
+                Holder(id, int(pid), float(began), silent < self._lease, len(held), silent, wanted, doing, since)
+            )
         return Counts(by_state, float(oldest), sums, known)
 
     async def prune(self, older_than: float) -> int:
@@ -262,8 +282,19 @@ def _encode(value: Any) -> bytes:
 
 
 def _delivery_of(row: Sequence[Any], holder: str, now: float) -> Delivery:
-    id, type, payload, key, window, source, created, due, attempt, fence, crashes = row
-    task = Task(type, json.loads(payload), key or None, float(window), float(due), source, id, attempt, float(created))
+    id, type, payload, key, window, source, created, reply, due, attempt, fence, crashes = row
+    task = Task(
+        type,
+        json.loads(payload),
+        key or None,
+        float(window),
+        float(due),
+        source,
+        id,
+        attempt,
+        float(created),
+        json.loads(reply) if reply else None,
+    )
     return Delivery(task, fence, holder, crashes, now)
 
 
@@ -278,6 +309,7 @@ def _entry_of(id: str, row: Mapping[str, str]) -> Entry:
         id,
         int(row.get("attempt", 0)),
         float(row["created"]),
+        json.loads(row.get("reply") or "null"),
     )
     history = [json.loads(line) for line in row.get("history", "").split("\n") if line]
     for line in history:

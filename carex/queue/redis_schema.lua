@@ -1,4 +1,4 @@
--- The Redis queue's schema, version 1, and what the verbs of redis.lua share. All keys begin with one prefix, whose
+-- The Redis queue's schema, version 2, and what the verbs of redis.lua share. All keys begin with one prefix, whose
 -- {tag} keeps them in one slot.
 --
 --   task:ID      a task: a hash with the fields of schema.sql; `reason`, `result` and `payload` are JSON
@@ -14,11 +14,14 @@
 --   wake:HOLDER  the list on which that holder blocks
 --   owners       what → who owns it among the homes that share this queue
 --   counters     sums over the life of the installation
+--   answers      the ids of answers not yet sent, by the time until which somebody is sending them
+--   replies      id of an answer → what the task's `reply` was, a line feed, and the answer
 --   schema       the version of all this
 
 local prefix, verb, now = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local call = redis.call
 local SEQ, HISTORY, BATCH = 12, 50, 1000  -- digits of a seq; attempts a task remembers; elements a call
+local SENDING = 10  -- seconds, as in protocol.py
 
 local function exact(time)
   return string.format('%.17g', time)
@@ -29,7 +32,7 @@ if not now then
   now = time[1] + time[2] / 1000000
 end
 local moment = exact(now)  -- numbers in calls cost the server more than text
-if call('GET', prefix .. 'schema') ~= '1' then
+if call('GET', prefix .. 'schema') ~= '2' then
   return redis.error_reply('EMPTIED the schema is missing')
 end
 

@@ -21,8 +21,10 @@ def durability_of(info: Mapping[str, str], appendfsync: str | None, *, allow_vol
     """One sentence: what a power failure now would cost.
 
     `info` is the answer to INFO; `appendfsync` is None where CONFIG may not be asked. Raises ConfigError if the server
-    would lose tasks and that is not allowed, or if it is too old.
+    would lose tasks and that is not allowed, or if it is too old; BusyLoadingError while it still loads its data.
     """
+    if "1" in (info.get("loading"), info.get("async_loading")):  # it denies having an append-only file until then
+        raise redis.BusyLoadingError("LOADING")
     version = info.get("redis_version", "0")
     if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < OLDEST:
         raise ConfigError(f"Redis {version} is too old.", "Carex needs Redis 6.2 or later, or Valkey.")

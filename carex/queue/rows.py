@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from carex.database import Connection, Row
-from carex.queue.protocol import Entry, Filter
+from carex.queue.presence import is_alive, sign_of
+from carex.queue.protocol import Delivery, Entry, Filter, Holder
 from carex.task import Task
 
 
@@ -38,13 +40,24 @@ def condition_of(connection: Connection, where: Filter) -> tuple[str, list[Any]]
 
 HISTORY = 50
 """How many past attempts a task remembers."""
-TASK = "type, payload, key, window, due, source, id, attempt, created"
+TASK = "type, payload, key, window, due, source, id, attempt, created, reply"
 """The columns that make a task, in the order of its fields."""
 
 
 def task_of(columns: Sequence[Any]) -> Task:
-    type, payload, *rest = columns
+    type, payload, *rest, reply = columns
+    rest.append(json.loads(reply) if reply else None)
     return Task(type, json.loads(payload), *rest)
+
+
+def columns_of(task: Task) -> list[Any]:
+    """What `put` stores, in the order of PUT."""
+    reply = dump(task.reply) if task.reply is not None else None
+    columns = [task.id, task.type, dump(task.payload), task.key, task.window, task.source, task.created, reply]
+    return [*columns, task.due]
+
+
+PUT = "id, type, payload, key, window, source, created, reply, due"
 
 
 def entry_of(row: Row) -> Entry:
@@ -99,3 +112,30 @@ def remember(connection: Connection, id: str, outcome: str, reason: str, now: fl
     else:
         history.append(line)
     return dump(history[-HISTORY:])
+
+
+def lost_of(connection: Connection, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Those deliveries that are no longer their holder's."""
+    fences: dict[str, int] = {}
+    for start in range(0, len(deliveries), 500):
+        ids = [d.task.id for d in deliveries[start : start + 500]]
+        marks = ",".join("?" * len(ids))
+        fences.update(
+            (row[0], row[1])
+            for row in connection.execute(
+                f"SELECT id, fence FROM tasks WHERE state = 'running' AND id IN ({marks})", ids
+            )
+        )
+    return [d for d in deliveries if fences.get(d.task.id) != d.fence]
+
+
+def holders_of(connection: Connection, folder: Path) -> list[Holder]:
+    rows = connection.execute(
+        "SELECT holders.id, pid, holders.started, count(tasks.id), type, min(tasks.started) FROM holders "
+        "LEFT JOIN tasks ON state = 'running' AND holder = holders.id GROUP BY holders.id"
+    )
+    found = []
+    for id, pid, started, running, type, since in rows:  # of a group's rows, the type is that of the least `started`
+        types, silent = sign_of(folder, id)
+        found.append(Holder(id, pid, started, is_alive(folder, id), running, silent, types, type or "", since))
+    return found

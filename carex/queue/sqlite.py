@@ -13,10 +13,24 @@ from typing import Any, TypeVar
 
 from carex.database import Connection, Database, wal_is_safe
 from carex.errors import Unreachable
+from carex.queue import answers as unsent
 from carex.queue.presence import Bell, Presence, is_alive
-from carex.queue.protocol import Counts, Delivery, Entry, Filter, Holder, Placed
-from carex.queue.rows import TASK, condition_of, dump, entry_of, expand, first_due, remember, task_of
-from carex.task import BpmnError, Done, Outcome, Retry, Task, Unfinished, Wait
+from carex.queue.protocol import Answer, Counts, Delivery, Entry, Filter, Placed
+from carex.queue.rows import (
+    PUT,
+    TASK,
+    columns_of,
+    condition_of,
+    dump,
+    entry_of,
+    expand,
+    first_due,
+    holders_of,
+    lost_of,
+    remember,
+    task_of,
+)
+from carex.task import BpmnError, Done, Fail, Outcome, Retry, Task, Unfinished, Wait
 
 T = TypeVar("T", bound=tuple[Any, ...])
 POLL = 1.0
@@ -52,21 +66,21 @@ class SqliteQueue:
         self._folder = path.with_suffix(".holders")
         self._bell = Bell(self._folder)
         self._news = False  # whether the running transaction makes a task claimable
-        schema = files("carex.queue").joinpath("schema.sql").read_text()
-        self._db = Database(path, [schema], after_commit=self._ring)
+        versions = [files("carex.queue").joinpath(name).read_text() for name in ("schema.sql", "schema_2.sql")]
+        self._db = Database(path, versions, after_commit=self._ring)
         self._presence: Presence | None = None
         self._looked = float("-inf")
 
     # ------------------------------------------------------------------ the way of a task
 
     async def put(self, tasks: Sequence[Task]) -> list[Placed]:
-        rows = [(t.id, t.type, dump(t.payload), t.key, t.window, t.source, t.created, t.due) for t in tasks]
+        rows = [columns_of(task) for task in tasks]
         return await self._db.run(lambda connection: self._put(connection, rows))
 
-    def _put(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[Placed]:
+    def _put(self, connection: Connection, rows: Sequence[list[Any]]) -> list[Placed]:
         now = self._clock()
         placed = []
-        for id, type, payload, key, window, source, created, due in rows:
+        for id, type, payload, key, *rest, due in rows:
             holder_of_key = (
                 key
                 and connection.execute(
@@ -79,9 +93,8 @@ class SqliteQueue:
                 placed.append(Placed(holder_of_key[0], new=False))
             else:
                 connection.execute(
-                    "INSERT INTO tasks (id, type, payload, key, window, source, created, due) VALUES (?,?,?,?,?,?,?,?) "
-                    "ON CONFLICT (id) DO NOTHING",
-                    (id, type, payload, key, window, source, created, due or now),
+                    f"INSERT INTO tasks ({PUT}) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING",
+                    (id, type, payload, key, *rest, due or now),
                 )
                 placed.append(Placed(id, new=True))
         self._news = True
@@ -89,8 +102,9 @@ class SqliteQueue:
 
     async def claim(self, types: Sequence[str], limit: int, wait: float = 0.0) -> list[Delivery]:
         end = time.monotonic() + wait
-        presence = await self._register()
+        presence = await self._register(types)
         while True:
+            presence.beat()
             claimed, next_due = await _to_its_end(
                 self._db.run(lambda connection: self._claim(connection, types, limit))
             )
@@ -126,31 +140,39 @@ class SqliteQueue:
 
     async def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         def work(connection: Connection) -> list[Delivery]:
-            lost = _lost(connection, deliveries)
+            lost = lost_of(connection, deliveries)
             until = self._ticks() + self._lease
             held = [(until, d.task.id) for d in deliveries if d not in lost]
             connection.executemany("UPDATE tasks SET lease = ? WHERE id = ?", held)
             return lost
 
+        if self._presence:
+            self._presence.beat()
         return await self._db.run(work)
 
     async def settle(
-        self, outcomes: Sequence[tuple[Delivery, Outcome]], counters: Mapping[str, float] | None = None
+        self,
+        outcomes: Sequence[tuple[Delivery, Outcome]],
+        counters: Mapping[str, float] | None = None,
+        answers: Mapping[str, str] | None = None,
     ) -> list[Delivery]:
         def work(connection: Connection) -> list[Delivery]:
             lost: list[Delivery] = []
             connection.execute("SAVEPOINT settle")
-            if not self._settle(connection, outcomes):
+            if not self._settle(connection, outcomes, answers or {}):
                 connection.execute("ROLLBACK TO settle")
-                lost = _lost(connection, [delivery for delivery, _ in outcomes])
-                self._settle(connection, [(delivery, o) for delivery, o in outcomes if delivery not in lost])
+                lost = lost_of(connection, [delivery for delivery, _ in outcomes])
+                left = [(delivery, outcome) for delivery, outcome in outcomes if delivery not in lost]
+                self._settle(connection, left, answers or {})
             connection.execute("RELEASE settle")
             _count(connection, counters or {})
             return lost
 
         return await self._db.run(work)
 
-    def _settle(self, connection: Connection, outcomes: Sequence[tuple[Delivery, Outcome]]) -> bool:
+    def _settle(
+        self, connection: Connection, outcomes: Sequence[tuple[Delivery, Outcome]], answers: Mapping[str, str]
+    ) -> bool:
         """Store the outcomes; return False if some lease was lost, which is rare: then all is to be taken back."""
         now = self._clock()
         done, held = [], True
@@ -159,17 +181,27 @@ class SqliteQueue:
                 result = None if outcome.result is None else dump(outcome.result)
                 done.append((now, result, delivery.task.id, delivery.fence))
             else:
-                held = self._set_back(connection, delivery, outcome, now) and held
+                answered = delivery.task.id in answers
+                held = self._set_back(connection, delivery, outcome, now, answered) and held
         settled = connection.executemany(
             f"UPDATE tasks SET state = 'done', finished = ?, result = ?, reason = '', holder = NULL WHERE {HELD}", done
         )
-        return held and (not done or settled.rowcount == len(done))
+        held = held and (not done or settled.rowcount == len(done))
+        if held and answers:
+            deliveries = [delivery for delivery, _ in outcomes if delivery.task.id in answers]
+            unsent.keep(connection, [Answer.to(each, answers[each.task.id]) for each in deliveries], now)
+        return held
 
-    def _set_back(self, connection: Connection, delivery: Delivery, outcome: Unfinished, now: float) -> bool:
+    def _set_back(
+        self, connection: Connection, delivery: Delivery, outcome: Unfinished, now: float, answered: bool
+    ) -> bool:
         """Store an attempt that did not end in done; return False if its lease was lost."""
         state, due = "failed", now
         finished: float | None = now
-        if isinstance(outcome, (Retry, Wait)):
+        holds = not answered or isinstance(outcome, BpmnError)  # its key, for the window after its end
+        if answered and not isinstance(outcome, Fail):
+            state = "done"
+        elif not answered and isinstance(outcome, (Retry, Wait)):
             state, due, finished = "waiting", now + (outcome.delay or 0.0), None
             self._news = True
         reason = outcome.reason
@@ -179,19 +211,26 @@ class SqliteQueue:
         if held is None:
             return False
         history = remember(connection, delivery.task.id, type(outcome).__name__, reason, now)
+        free = isinstance(outcome, Wait) and not answered
         settled = connection.execute(
             "UPDATE tasks SET state = ?, due = ?, finished = ?, reason = ?, history = ?, holder = NULL, "
-            f"attempt = attempt - ? WHERE {HELD}",
-            (state, due, finished, reason, history, isinstance(outcome, Wait), delivery.task.id, delivery.fence),
+            f"attempt = attempt - ?, window = window * ? WHERE {HELD}",
+            (state, due, finished, reason, history, free, holds, delivery.task.id, delivery.fence),
         )
         return bool(settled.rowcount == 1)
 
+    async def answers(self, limit: int) -> list[Answer]:
+        return await self._db.run(lambda connection: unsent.take(connection, limit, self._clock()))
+
+    async def sent(self, ids: Sequence[str]) -> None:
+        await self._db.run(lambda connection: unsent.forget(connection, ids))
+
     # ------------------------------------------------------------------ who lives, who is dead
 
-    async def _register(self) -> Presence:
+    async def _register(self, types: Sequence[str]) -> Presence:
         if self._presence is None:
             try:
-                presence = Presence(self._folder)
+                presence = Presence(self._folder, types)
             except OSError as error:
                 raise Unreachable(f"{self._folder}: {error.strerror}.") from None
             row = (presence.id, os.getpid(), self._clock())
@@ -300,7 +339,7 @@ class SqliteQueue:
             now = self._clock()
             oldest = min((first_due(connection, type) for type, state in by_state if state == "waiting"), default=now)
             counters = {row["name"]: row["value"] for row in connection.execute("SELECT * FROM counters")}
-            return Counts(by_state, max(now - oldest, 0.0), counters, _holders(connection, self._folder))
+            return Counts(by_state, max(now - oldest, 0.0), counters, holders_of(connection, self._folder))
 
         return await self._db.read(work)
 
@@ -337,30 +376,8 @@ async def _to_its_end(running: asyncio.Future[T]) -> T:
         raise
 
 
-def _lost(connection: Connection, deliveries: Sequence[Delivery]) -> list[Delivery]:
-    """Those deliveries that are no longer their holder's."""
-    fences: dict[str, int] = {}
-    for start in range(0, len(deliveries), 500):
-        ids = [d.task.id for d in deliveries[start : start + 500]]
-        marks = ",".join("?" * len(ids))
-        fences.update(
-            (row[0], row[1])
-            for row in connection.execute(
-                f"SELECT id, fence FROM tasks WHERE state = 'running' AND id IN ({marks})", ids
-            )
-        )
-    return [d for d in deliveries if fences.get(d.task.id) != d.fence]
-
-
 def _count(connection: Connection, counters: Mapping[str, float]) -> None:
     connection.executemany(
         "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
         counters.items(),
     )
-
-
-def _holders(connection: Connection, folder: Path) -> list[Holder]:
-    rows = connection.execute(
-        "SELECT *, (SELECT count(*) FROM tasks WHERE state = 'running' AND holder = holders.id) AS running FROM holders"
-    )
-    return [Holder(r["id"], r["pid"], r["started"], is_alive(folder, r["id"]), r["running"]) for r in rows]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from carex.queue import Filter, Placed, Queue
-from carex.task import BpmnError, Done, Fail, Retry, Task, Wait
+from carex.queue import SENDING, Answer, Filter, Placed, Queue
+from carex.task import BpmnError, Done, Fail, Outcome, Retry, Task, Wait
 
 if TYPE_CHECKING:
     from conftest import Backend
@@ -323,6 +323,103 @@ async def test_one_settle_stores_many_outcomes_and_names_the_lost_ones(backend: 
     assert await queue.settle(outcomes) == [b]
     states = [await state_of(queue, each.task.id) for each in (a, b, c, d)]
     assert states == ["done", "done", "waiting", "failed"]
+
+
+# ---------------------------------------------------------------------------------------------- answers
+
+
+def asked(number: int = 1) -> Task:
+    """A task that somebody waits for."""
+    return deal(number, key=f"engine:{number}", window=60.0, reply={"task_id": f"id-{number}", "retries": None})
+
+
+@on_every_backend
+async def test_a_task_brings_what_its_answer_needs(backend: Backend, queue: Queue) -> None:
+    await queue.put([asked(), deal(2)])
+    first, second = await queue.claim(["deal"], 2)
+    assert (first.task.reply, second.task.reply) == ({"task_id": "id-1", "retries": None}, None)
+    assert [entry.task.reply for entry in await queue.tasks(Filter())] == [None, first.task.reply]
+
+
+@on_every_backend
+async def test_an_answer_is_its_settlers_to_send_and_anybodys_when_that_takes_too_long(
+    backend: Backend, queue: Queue
+) -> None:
+    await queue.put([asked(), asked(2)])
+    first, second = await queue.claim(["deal"], 2)
+    bodies = {first.task.id: '{"ответ": "да\\n"}', second.task.id: "line\nfeed"}
+    await queue.settle([(first, Done({"n": 1})), (second, Done())], answers=bodies)
+    assert await queue.answers(10) == []
+    backend.clock.now += SENDING
+    async with opened(backend) as other:
+        taken = await other.answers(10)
+    assert sorted(taken) == sorted(Answer.to(each, bodies[each.task.id]) for each in (first, second))
+    assert await queue.answers(10) == []
+
+
+@on_every_backend
+async def test_a_sent_answer_is_forgotten(backend: Backend, queue: Queue) -> None:
+    await queue.put([asked(), asked(2)])
+    first, second = await queue.claim(["deal"], 2)
+    await queue.settle([(each, Done()) for each in (first, second)], answers={first.task.id: "1", second.task.id: "2"})
+    await queue.sent([Answer.to(first, "1").id])
+    backend.clock.now += SENDING
+    assert await queue.answers(10) == [Answer.to(second, "2")]
+
+
+@on_every_backend
+async def test_the_oldest_answers_come_first(backend: Backend, queue: Queue) -> None:
+    for number in (1, 2, 3):
+        await queue.put([asked(number)])
+        (delivery,) = await queue.claim(["deal"], 1)
+        await queue.settle([(delivery, Done())], answers={delivery.task.id: str(number)})
+        backend.clock.now += SENDING
+    assert [answer.body for answer in await queue.answers(2)] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "comes_again"),
+    [
+        (Done(), "done", False),
+        (BpmnError("NO_MONEY", "none"), "done", False),
+        (Retry("down", 9), "done", True),
+        (Wait("limit", 9), "done", True),
+        (Fail("wrong"), "failed", True),
+    ],
+    ids=repr,
+)
+def test_an_answered_task_is_at_its_end_and_its_key_says_whether_it_may_come_again(
+    backend: Backend, outcome: Outcome, state: str, comes_again: bool
+) -> None:
+    async def scenario(queue: Queue) -> None:
+        task = asked()
+        await queue.put([task])
+        deliveries = await queue.claim(["deal"], 1)
+        await queue.settle([(deliveries[0], outcome)], answers={task.id: "…"})
+        (entry,) = await queue.tasks(Filter())
+        assert (entry.state, entry.finished) == (state, backend.clock.now)
+        assert getattr(outcome, "reason", "") in entry.reason
+        assert (await queue.put([asked()]))[0].new == comes_again
+
+    async def run() -> None:
+        async with opened(backend) as queue:
+            await scenario(queue)
+
+    asyncio.run(run())
+
+
+@on_every_backend
+async def test_a_late_result_leaves_no_answer(backend: Backend, queue: Queue) -> None:
+    await queue.put([asked(), asked(2)])
+    late, good = await queue.claim(["deal"], 2)
+    backend.clock.now += LEASE + 1
+    await queue.extend([good])
+    (again, *_) = await queue.claim(["deal"], 1)
+    bodies = {late.task.id: "late", good.task.id: "good"}
+    assert late in await queue.settle([(late, Done()), (good, Done())], answers=bodies)
+    backend.clock.now += SENDING
+    assert [answer.body for answer in await queue.answers(9)] == ["good"]
+    assert again.task.id == late.task.id
 
 
 @on_every_backend

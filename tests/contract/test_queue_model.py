@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from carex.queue import Delivery, Entry, Filter, Queue
+from carex.queue import SENDING, Delivery, Entry, Filter, Queue
 from carex.task import BpmnError, Done, Fail, Outcome, Retry, Task, Wait
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ TIMES = st.sampled_from([0.0] * 6 + [5.0, LEASE, LEASE + 1, 60.0])
 """Seconds that pass: none, a moment, until a lease ends and is just over, until a key holds no more."""
 PUTS = st.lists(
     st.tuples(
-        TYPES, st.sampled_from([None, None, None, "k1", "k2"]), st.sampled_from([0.0, 60.0]), st.sampled_from([0, 20])
+        TYPES,
+        st.sampled_from([None, None, None, "k1", "k2"]),
+        st.sampled_from([0.0, 60.0]),
+        st.sampled_from([0, 20]),
+        st.sampled_from([None, {"to": "engine"}]),
     ),
     min_size=1,
     max_size=4,
@@ -72,6 +76,7 @@ class Known:
     lease: float = 0.0
     finished: float | None = None
     reason: str = ""
+    window: float = 0.0
 
 
 class Model:
@@ -80,22 +85,21 @@ class Model:
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
         self.tasks: dict[str, Known] = {}
+        self.answers: dict[str, float] = {}
         self.fences = itertools.count(1)
 
     def holders_of(self, key: str | None) -> list[str]:
         return [
             known.task.id
             for known in self.tasks.values()
-            if key
-            and known.task.key == key
-            and (known.finished is None or known.finished + known.task.window > self.now)
+            if key and known.task.key == key and (known.finished is None or known.finished + known.window > self.now)
         ]
 
     def put(self, task: Task) -> list[str]:
         """The ids that hold its key; none if the task is new."""
         holders = self.holders_of(task.key)
         if not holders:
-            self.tasks[task.id] = Known(task, next(self.fences), due=task.due or self.now)
+            self.tasks[task.id] = Known(task, next(self.fences), due=task.due or self.now, window=task.window)
         return holders
 
     def claim(self, holder: int, types: Sequence[str], limit: int) -> list[Known]:
@@ -114,11 +118,16 @@ class Model:
             known.fence = next(self.fences)
         return claimed
 
-    def settle(self, known: Known, outcome: Outcome) -> None:
+    def settle(self, known: Known, outcome: Outcome, answer: str | None) -> None:
         known.holder, known.reason = None, "" if isinstance(outcome, Done) else outcome.reason
         if isinstance(outcome, BpmnError):
             known.reason = f"{outcome.code}: {outcome.reason}"
-        if isinstance(outcome, (Retry, Wait)):
+        if answer is not None:
+            self.answers[answer] = self.now + SENDING
+            known.window *= isinstance(outcome, (Done, BpmnError))
+        if answer is not None and isinstance(outcome, (Retry, Wait, BpmnError)):
+            known.state, known.finished, known.due = "done", self.now, self.now
+        elif isinstance(outcome, (Retry, Wait)):
             known.state, known.due = "waiting", self.now + (outcome.delay or 0)
             known.attempt -= isinstance(outcome, Wait)
         else:
@@ -130,7 +139,7 @@ class Model:
             known
             for known in self.tasks.values()
             if known.state == "done" and known.finished is not None and known.finished < self.now - older_than
-            if not known.task.key or known.finished + known.task.window < self.now
+            if not known.task.key or known.finished + known.window < self.now
         ]
 
     def meant(self, where: Filter) -> list[Known]:
@@ -174,10 +183,11 @@ class Agreement(RuleBasedStateMachine):
         return [self.loop.run_until_complete(ask(queue)) for queue in self.queues[holder]]
 
     @rule(holder=HOLDERS, puts=PUTS)
-    def put(self, holder: int, puts: list[tuple[str, str | None, float, float]]) -> None:
+    def put(self, holder: int, puts: list[tuple[str, str | None, float, float, dict[str, str] | None]]) -> None:
+        now = self.model.now
         tasks = [
-            Task(type, {"n": n}, key, window, self.model.now + delay if delay else 0.0, created=self.model.now)
-            for n, (type, key, window, delay) in enumerate(puts)
+            Task(type, {"n": n}, key, window, now + delay if delay else 0.0, created=now, reply=reply)
+            for n, (type, key, window, delay, reply) in enumerate(puts)
         ]
         expected = [self.model.put(task) for task in tasks]
         for placed in self.each(holder, lambda queue: queue.put(tasks)):
@@ -232,14 +242,35 @@ class Agreement(RuleBasedStateMachine):
             assert answer == [held.deliveries[number] for held in lost]
 
     def settle(self, holder: int, chosen: list[tuple[Held, Outcome]]) -> None:
+        """Tasks that somebody waits for are answered, but for an attempt that is to be repeated at once."""
         lost = [held for held, _ in chosen if self.is_lost(held)]
+        answers = {
+            held.id: f"{held.fence} {outcome!r}"
+            for held, outcome in chosen
+            if held.deliveries[0].task.reply and outcome != Retry("at once")
+        }
         for number, queue in enumerate(self.queues[holder]):
             outcomes = [(held.deliveries[number], outcome) for held, outcome in chosen]
-            answer = self.loop.run_until_complete(queue.settle(outcomes, {"n": 1}))
+            answer = self.loop.run_until_complete(queue.settle(outcomes, {"n": 1}, answers))
             assert answer == [held.deliveries[number] for held in lost]
         for held, outcome in chosen:
             if held not in lost:
-                self.model.settle(self.model.tasks[held.id], outcome)
+                self.model.settle(self.model.tasks[held.id], outcome, answers.get(held.id))
+
+    @rule(holder=HOLDERS, after=TIMES, arrives=st.booleans())
+    def send(self, holder: int, after: float, arrives: bool) -> None:
+        """A holder takes the answers that nobody is sending, and they arrive or do not."""
+        self.model.now += after
+        due = [body for body, at in self.model.answers.items() if at <= self.model.now]
+        for queue in self.queues[holder]:
+            taken = self.loop.run_until_complete(queue.answers(1000))
+            assert sorted((each.body, each.reply["to"]) for each in taken) == sorted((body, "engine") for body in due)
+            if arrives:
+                self.loop.run_until_complete(queue.sent([answer.id for answer in taken]))
+        for body in due:
+            self.model.answers[body] = self.model.now + SENDING
+            if arrives:
+                del self.model.answers[body]
 
     @rule(holder=HOLDERS)
     def close(self, holder: int) -> None:

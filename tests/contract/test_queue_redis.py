@@ -124,6 +124,18 @@ def test_the_store_of_a_newer_carex_is_refused(redis: RedisServer) -> None:
     asyncio.run(scenario())
 
 
+def test_the_store_of_an_earlier_carex_is_taken_over(redis: RedisServer) -> None:
+    redis.ask("SET", f"{PREFIX}schema", "1")
+
+    async def scenario() -> None:
+        async with opened(redis.url) as queue:
+            await queue.put([Task("deal", reply={"to": "engine"})])
+            (delivery,) = await queue.claim(["deal"], 1)
+            assert delivery.task.reply == {"to": "engine"}
+
+    asyncio.run(scenario())
+
+
 # ------------------------------------------------------------------ trouble, and the end of it
 
 

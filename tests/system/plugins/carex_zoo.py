@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from carex import Context, Fail, Plugin, Retry, Wait
+from carex import BpmnError, Context, Fail, Plugin, Retry, Wait
 
 plugin = Plugin("zoo")
 
@@ -19,6 +19,7 @@ class Animal:
     trace: str = ""
     n: int = 0
     seconds: float = 0.0
+    signal: int = signal.SIGSEGV
 
     def leave_trace(self, ctx: Context) -> None:
         if self.trace:
@@ -32,6 +33,13 @@ async def tame(animal: Animal, ctx: Context) -> dict[str, int]:
     animal.leave_trace(ctx)
     await asyncio.sleep(animal.seconds)
     return {"n": animal.n}
+
+
+@plugin.handler("zoo_learning")
+async def learning(animal: Animal, ctx: Context) -> None:
+    """Is slow at its first attempt only."""
+    animal.leave_trace(ctx)
+    await asyncio.sleep(animal.seconds if ctx.task.attempt == 1 else 0)
 
 
 @plugin.handler("zoo_sync")
@@ -70,6 +78,11 @@ async def failing(animal: Animal, ctx: Context) -> None:
     raise Fail("never again")
 
 
+@plugin.handler("zoo_erring")
+async def erring(animal: Animal, ctx: Context) -> None:
+    raise BpmnError("NO_FODDER", "the shop is closed", {"amount": 7})
+
+
 @plugin.handler("zoo_hanging", attempts=1, timeout=0.3)
 async def hanging(animal: Animal, ctx: Context) -> None:
     animal.leave_trace(ctx)
@@ -92,7 +105,7 @@ async def poison(animal: Animal, ctx: Context) -> None:
     """Takes its process with it."""
     animal.leave_trace(ctx)
     await asyncio.sleep(animal.seconds)
-    os.kill(os.getpid(), signal.SIGSEGV)
+    os.kill(os.getpid(), animal.signal)
 
 
 @plugin.handler("zoo_unspeakable")
