@@ -17,17 +17,21 @@ from typer.main import get_command
 from carex.errors import CarexError
 
 if TYPE_CHECKING:
+    from carex.registry import Registry
     from carex.settings import Settings
 
 COMMANDS = {
     "init": "Write carex.toml and .env here and create the databases.",
     "serve": "Take work in over HTTP.",
     "worker": "Run the handlers of waiting tasks.",
+    "workers": "Look at the workers, and what each is doing.",
     "send": "Put a task by hand.",
     "tasks": "Look at tasks.",
     "errors": "Look at failed tasks, retry or delete them.",
     "users": "Employees who can be given work.",
     "handlers": "Task types, and the plugins they come from.",
+    "camunda": "The process engine: processes, external tasks, and the bridge to RabbitMQ.",
+    "queues": "Look at RabbitMQ's queues, and whether all is as it should be.",
     "config": "Settings, and where each one comes from.",
     "version": "Say which Carex this is.",
 }
@@ -48,6 +52,13 @@ class Root:
         from carex.settings import load
 
         return load(self.home, self.config, self.flags)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The plugins: those that are installed, and those that the settings name."""
+        from carex.registry import load
+
+        return load(handlers=self.settings.handlers, home=self.home)
 
     @property
     def people_file(self) -> Path:

@@ -136,6 +136,8 @@ def print_tasks(found: list[Entry], *, empty: str) -> None:
 
 def _state(entry: Entry) -> str:
     wait = entry.task.due - time.time()
+    if entry.state == "running":
+        return f"running for {output.ago(time.time() - (entry.started or 0))} at {entry.holder}"
     return f"waiting, due in {output.ago(wait)}" if entry.state == "waiting" and wait > 0 else entry.state
 
 

@@ -13,7 +13,7 @@ import anyio
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from carex.errors import CarexError, NotFound, Refused, Unreachable
+from carex.errors import CarexError, ConfigError, NotFound, Refused, Unreachable
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
@@ -85,6 +85,8 @@ def _problem(error: Exception) -> Problem:
         return Problem(409, "refused", error.message, error.hint)
     if isinstance(error, Unreachable):
         return Problem(503, "storage_unreachable", error.message, error.hint, headers=RETRY_AFTER)
+    if isinstance(error, ConfigError):  # the storage was set up otherwise since we started
+        return Problem(503, "storage_unfit", error.message, error.hint, headers=RETRY_AFTER)
     return _unexpected(error)
 
 

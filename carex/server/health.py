@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from carex.errors import Unreachable
+from carex.errors import ConfigError, Unreachable
 from carex.metrics import CONTENT_TYPE, installation_metrics
 from carex.queue import Queue
 from carex.server.answers import RETRY_AFTER, Problem, reply, within
@@ -48,7 +48,7 @@ async def _reasons(queue: Queue, data: Path, timeout: float) -> list[str]:
     try:
         with within(timeout):
             await queue.put([])  # takes the way of every put, up to the commit
-    except (Unreachable, Problem) as error:
+    except (Unreachable, ConfigError, Problem) as error:
         reasons.append(error.message)
     try:
         with within(timeout):

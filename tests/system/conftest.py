@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,12 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import pytest
 
+from carex.people import Decision, Directory, open_people
 from carex.queue import Entry, Filter, Queue, State, open_queue
 from carex.task import Task
 
 T = TypeVar("T")
+PEOPLE = 8
 PLUGINS = Path(__file__).parent / "plugins"
 
 
@@ -41,12 +45,27 @@ class Installation:
     home: Path
     env: dict[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
+    queue_url: str = ""
+
+    def __post_init__(self) -> None:
+        self.home.mkdir(exist_ok=True)
+        self.queue_url = self.queue_url or f"sqlite://{self.home}/data/queue.db"
+
+    def move_to(self, redis: str) -> None:
+        """As an administrator does it who outgrew the embedded queue."""
+        self.queue_url = redis
+        (self.home / ".env").write_text(f"REDIS_URL={redis}\n")
 
     def _environment(self) -> dict[str, str]:
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("CAREX_", "WEBHOOK_", "REDIS_"))
         }
-        return {**kept, "PYTHONPATH": str(PLUGINS), "COLUMNS": "200", **self.env}
+        return {
+            **kept,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(PLUGINS), kept.get("PYTHONPATH")])),
+            "COLUMNS": "200",
+            **self.env,
+        }
 
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "carex", "--home", str(self.home), *args]
@@ -76,17 +95,29 @@ class Installation:
     def said(self, process: subprocess.Popen[str]) -> str:
         return (self.home / f"{self.started.index(process)}.txt").read_text()
 
+    def employ(self, people: int) -> None:
+        directory = Directory(self.home / "data" / "people.db")
+        for number in range(1, people + 1):
+            directory.add(number, f"Сотрудник {number}")
+        directory.close()
+
     def worker(self, *args: str) -> subprocess.Popen[str]:
         """A worker that has come up."""
         process = self.start("worker", *args)
         until(lambda: "at a time of" in self.said(process), what="the worker's start")
         return process
 
+    def serve(self, port: int = 0) -> tuple[subprocess.Popen[str], str]:
+        """A server that has come up, and its address."""
+        process = self.start("serve", "--port", str(port))
+        found = until(lambda: re.search(r"http://[\d.]+:\d+", self.said(process)), what="the server's start")
+        return process, found.group()
+
     def with_queue(self, act: Callable[[Queue], Awaitable[T]]) -> T:
         """Do something to the installation's queue, as a process of its own would."""
 
         async def run() -> T:
-            queue = open_queue(f"sqlite://{self.home}/data/queue.db")
+            queue = open_queue(self.queue_url, lease=float(self.env.get("CAREX_QUEUE__LEASE", "30")))
             try:
                 return await act(queue)
             finally:
@@ -104,6 +135,55 @@ class Installation:
         (found,) = self.with_queue(lambda queue: queue.tasks(Filter(ids=[task.id])))
         return found
 
+    def running_at(self, worker: subprocess.Popen[str]) -> Callable[[], list[Entry]]:
+        """What a worker's process runs now."""
+        return lambda: [entry for entry in self.entries("running") if _pid_of(entry.holder) == worker.pid]
+
+    def decisions(self) -> list[Decision]:
+        async def look() -> list[Decision]:
+            people = open_people(self.home / "data" / "people.db")
+            try:
+                return await people.decisions()
+            finally:
+                await people.close()
+
+        return asyncio.run(look())
+
+
+def _pid_of(holder: str | None) -> int:
+    """A holder is named HOST:PID:RANDOM or HOST-PID-RANDOM."""
+    return int(re.split("[:-]", holder)[-2]) if holder else 0
+
+
+class SimulatedPortal:
+    """The simulated portal in a process of its own."""
+
+    def __init__(self, *options: str) -> None:
+        command = [sys.executable, "-m", "carex_bitrix24.simulator", "--employees", str(PEOPLE), *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout
+        said = json.loads(self.process.stdout.readline())
+        self.webhook, self._admin = said["webhook"], said["admin"]
+
+    def fault(self, **fault: Any) -> None:
+        httpx.post(f"{self._admin}/faults", json=fault).raise_for_status()
+
+    def ledger(self) -> dict[str, Any]:
+        found: dict[str, Any] = httpx.get(f"{self._admin}/ledger", timeout=30).json()
+        return found
+
+    def responsible(self, entity_type_id: int = 2) -> dict[int, set[int]]:
+        """Who was made responsible for what, through all of time."""
+        found: dict[int, set[int]] = {}
+        for change in self.ledger()["changes"]:
+            if change["entity_type_id"] == entity_type_id and change["field"] == "assignedById":
+                found.setdefault(change["item_id"], set()).add(change["new"])
+        return found
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
@@ -120,3 +200,31 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 def eventually() -> Callable[..., Any]:
     """`eventually(condition, seconds=20)`: wait for a condition, with a deadline."""
     return until
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def either(request: pytest.FixtureRequest, installation: Installation) -> Installation:
+    """An installation on each backend."""
+    if request.param == "redis":
+        server = request.getfixturevalue("shared_redis")
+        server.ask("FLUSHALL")
+        installation.move_to(server.url)
+    return installation
+
+
+@pytest.fixture
+def portal(installation: Installation) -> Iterator[Callable[..., SimulatedPortal]]:
+    """Start a portal, with the installation pointed at it and its people known."""
+    started: list[SimulatedPortal] = []
+
+    def start(*options: str) -> SimulatedPortal:
+        started.append(SimulatedPortal(*options))
+        installation.env["WEBHOOK_CAREX"] = started[-1].webhook
+        if "--rate" in options:
+            installation.env["CAREX_PLUGINS__BITRIX24__REQUESTS_PER_SECOND"] = options[options.index("--rate") + 1]
+        installation.employ(PEOPLE)
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()

@@ -110,22 +110,6 @@ def test_sigterm_lets_running_tasks_finish(installation: Installation, tmp_path:
     assert "5 done" in installation.said(worker)
 
 
-def test_a_second_signal_gives_back_at_once_and_spends_no_attempt(
-    installation: Installation, tmp_path: Path, eventually: Any
-) -> None:
-    trace = tmp_path / "trace"
-    task = animal("tame", trace, seconds=600)
-    installation.put(task)
-    worker = installation.worker()
-    eventually(lambda: traces(trace))
-    worker.terminate()
-    eventually(lambda: worker.poll() is not None or worker.terminate())
-    assert worker.returncode == 0
-    entry = installation.entry(task)
-    assert (entry.state, entry.task.attempt, entry.crashes) == ("waiting", 0, 0)
-    assert "1 given back" in installation.said(worker)
-
-
 def test_the_grace_period_ends(installation: Installation, tmp_path: Path, eventually: Any) -> None:
     installation.env["CAREX_WORKER__GRACE"] = "0.2"
     trace = tmp_path / "trace"
@@ -136,23 +120,6 @@ def test_the_grace_period_ends(installation: Installation, tmp_path: Path, event
     worker.terminate()
     assert worker.wait(10) == 0
     assert installation.entry(task).state == "waiting"
-
-
-def test_a_frozen_workers_late_result_is_refused(installation: Installation, tmp_path: Path, eventually: Any) -> None:
-    installation.env["CAREX_QUEUE__LEASE"] = "1"
-    trace = tmp_path / "trace"
-    task = animal("tame", trace, seconds=1.5)
-    installation.put(task)
-    sleeper = installation.worker()
-    eventually(lambda: len(traces(trace)) == 1)
-    os.kill(sleeper.pid, signal.SIGSTOP)
-    other = installation.worker()
-    eventually(lambda: len(traces(trace)) == 2)
-    os.kill(sleeper.pid, signal.SIGCONT)
-    eventually(lambda: "the lease was lost" in (tmp_path / "logs" / "company_main.log").read_text())
-    eventually(lambda: installation.entry(task).state == "done")
-    assert installation.entry(task).holder is None
-    assert other.poll() is None
 
 
 def test_a_poisonous_task_is_found_out_and_no_neighbour_is_condemned(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from carex.queue.presence import Bell, Presence, is_alive, sweep
+from carex.queue.presence import Bell, Presence, is_alive, sign_of, sweep
 
 
 @pytest.fixture(params=["short", "a folder whose name alone is longer than a socket's path may be" * 3])
@@ -86,3 +86,14 @@ def test_what_the_dead_left_behind_is_swept_away_and_the_living_are_spared(folde
     assert {path.stem for path in folder.iterdir()} == {living.id}
     living.leave()
     assert list(folder.iterdir()) == []
+
+
+def test_a_holder_shows_what_it_came_for_and_how_long_it_has_been_silent(folder: Path) -> None:
+    presence = Presence(folder, ["deal", "mail"])
+    os.utime(folder / f"{presence.id}.lock", (0, 0))
+    types, silent = sign_of(folder, presence.id)
+    presence.beat()
+    assert types == ["deal", "mail"]
+    assert silent > 1e9
+    assert sign_of(folder, presence.id)[1] < 60
+    presence.leave()

@@ -96,3 +96,8 @@ def test_a_bad_address_is_refused_without_showing_the_password(url: str) -> None
 )
 def test_the_place_of_a_server_is_named_without_its_password(url: str, place: str) -> None:
     assert place_of(connect_later(url)) == place
+
+
+def test_a_server_that_still_loads_is_not_judged() -> None:
+    with pytest.raises(redis.BusyLoadingError):  # it says aof_enabled:0 until it has loaded
+        durability_of({**GOOD, "aof_enabled": "0", "loading": "1"}, None, allow_volatile=False)
