@@ -8,5 +8,18 @@ from tools.servers.engine import FLAVOURS, Engine, build, home
 from tools.servers.process import Missing, free_port
 from tools.servers.rabbitmq import Broker, Vhost
 from tools.servers.redis import RedisServer
+from tools.servers.stand_ins import MailSink, SimulatedPortal
 
-__all__ = ["FLAVOURS", "Broker", "Engine", "Missing", "RedisServer", "Vhost", "build", "free_port", "home"]
+__all__ = [
+    "FLAVOURS",
+    "Broker",
+    "Engine",
+    "MailSink",
+    "Missing",
+    "RedisServer",
+    "SimulatedPortal",
+    "Vhost",
+    "build",
+    "free_port",
+    "home",
+]
