@@ -14,12 +14,14 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, NamedTuple
 
 import anyio
 from loguru import logger
 
 from carex.context import Context
+from carex.limiter_stores import share_of
 from carex.people import People
 from carex.plugin import Handler, Plugin
 from carex.queue import Delivery
@@ -122,6 +124,8 @@ class Executor:
         self._loop.set_task_factory(_owned)
         self._threads = anyio.CapacityLimiter(self._thread_count)
         async with AsyncExitStack() as stack:
+            self._share = share_of(self._settings.queue.url, self._settings.home / "data")
+            stack.push_async_callback(self._share.close)
             try:
                 for each in self._registry.loaded:
                     await self._open(each.plugin, stack)
@@ -143,11 +147,12 @@ class Executor:
             client = None
             if plugin.client:
                 with anyio.fail_after(LONGEST_OPENING):
-                    client = await stack.enter_async_context(plugin.client(settings))
+                    client = await stack.enter_async_context(plugin.open_client(settings, self._share))
         except BaseException as error:  # noqa: BLE001 - a stranger's code; the other plugins run on
             self.refused[plugin.name] = str(error) or type(error).__name__
         else:
             self._surroundings[plugin.name] = settings, client
+            self._people.sources.update({name: partial(ask, client) for name, ask in plugin.presences.items()})
 
     def _beat(self) -> None:
         self._pulse = time.monotonic()

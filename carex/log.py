@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, quote_plus
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "SUCCESS": 25, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 FILES = {"company_main.log": "INFO", "company_debug.log": "DEBUG"}
+BRIDGE_FILES = {"camunda_worker.log": "INFO", "camunda_worker_errors.log": "ERROR"}
+"""Names in `logs/` with their threshold: of all processes but the bridge, and of the bridge."""
 TALKATIVE = {"httpx": "WARNING", "httpcore": "WARNING", "aiohttp": "WARNING", "asyncio": "INFO"}
 """Libraries whose lower levels drown everything else, or hold whole URLs."""
 
@@ -185,7 +188,15 @@ class Log:
 _log: Log | None = None
 
 
-def setup(home: Path, *, level: str, format: str, secrets: frozenset[str], name: str) -> None:
+def setup(
+    home: Path,
+    *,
+    level: str,
+    format: str,
+    secrets: frozenset[str],
+    name: str,
+    files: Mapping[str, str] = MappingProxyType(FILES),
+) -> None:
     """Send every record of this process to its places; `level` and `format` are the console's, `name` the process's.
 
     May be called again. Raises ConfigError if the log files cannot be opened for lack of a right.
@@ -193,8 +204,8 @@ def setup(home: Path, *, level: str, format: str, secrets: frozenset[str], name:
     global _log
     from loguru import logger
 
-    files = [_file(home / "logs" / file, threshold) for file, threshold in FILES.items()]
-    outlets: list[Outlet] = [Console(level, format), *(file for file in files if file)]
+    opened = [_file(home / "logs" / file, threshold) for file, threshold in files.items()]
+    outlets: list[Outlet] = [Console(level, format), *(file for file in opened if file)]
     before, _log = _log, Log(outlets, secrets, name)
     logger.remove()
     # The sink formats for itself: loguru's own traceback would show the values of local variables.

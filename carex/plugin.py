@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar, get_type_hints
 
+from carex.choice import Choice, Situation
 from carex.errors import ConfigError
+from carex.limiter import Share
 from carex.task import Task
 
 F = TypeVar("F", bound=Callable[..., Any])
+API = 1
+"""Raised when plugins can rely on something new; a plugin that needs it says so: `Plugin(NAME, api=…)`."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Handler:
 
     def parse(self, payload: Any) -> Any:
         """The payload as the annotation wants it; raises pydantic's ValidationError."""
-        return self._adapter.validate_python(payload)
+        return self._validate(payload)
 
     def problems(self, payload: Any, *, exact: bool = False) -> list[dict[str, str]]:
         """What is wrong with a payload: `[{"field": "deal_id", "message": "…"}]`, empty if nothing is.
@@ -87,6 +91,10 @@ class Handler:
         return dict(self._adapter.json_schema())
 
     @cached_property
+    def _validate(self) -> Callable[[Any], Any]:
+        return self._adapter.validator.validate_python  # type: ignore[no-any-return]  # the adapter's own costs a third more
+
+    @cached_property
     def _adapter(self) -> Any:
         from pydantic import TypeAdapter  # costs 80 ms, which commands that run no handler save
 
@@ -98,16 +106,38 @@ class Webhook:
     """A path at which a request becomes a task. With `may_be_open`, `server.open_intake` opens it to everybody."""
 
     path: str
-    function: Callable[[Call], Task]
+    function: Callable[..., Task]
     plugin: Plugin
     may_be_open: bool = False
+    wants_settings: bool = False
+    """The function takes the plugin's settings as its second argument."""
+
+
+@dataclass(frozen=True)
+class Employee:
+    """A person as another system knows them. `time_zone` is a name such as Europe/Moscow, if it is known."""
+
+    id: int
+    name: str
+    active: bool = True
+    departments: tuple[str, ...] = ()
+    time_zone: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a plugin's check found; `fix` says what to do about it, and stays empty if all is well."""
+
+    text: str
+    fix: str = ""
 
 
 class Plugin:
     """Handlers of one system, registered with decorators.
 
-    `settings` is a pydantic model for the table `[plugins.NAME]`. `client(settings)` returns an async context
-    manager that is entered once per process; what it gives is `ctx.client`.
+    `settings` is a pydantic model for the table `[plugins.NAME]`. `client(settings)`, or `client(settings, share)`,
+    returns an async context manager that is entered once per process; what it gives is `ctx.client`. `api` is the
+    version of this interface that the plugin needs: an older Carex says so and does without the plugin.
     """
 
     def __init__(
@@ -115,15 +145,29 @@ class Plugin:
         name: str,
         *,
         settings: type[Any] | None = None,
-        client: Callable[[Any], AbstractAsyncContextManager[Any]] | None = None,
+        client: Callable[..., AbstractAsyncContextManager[Any]] | None = None,
+        api: int = 1,
     ) -> None:
         if not name.isidentifier():
             raise ConfigError(f"Plugin name {name!r}: use letters, digits and underscores.")
+        if api > API:
+            raise ConfigError(f"Plugin {name!r} needs API {api} of Carex; this one has {API}. Install a newer Carex.")
         self.name = name
         self.settings = settings
         self.client = client
         self.handlers: dict[str, Handler] = {}
         self.webhooks: dict[str, Webhook] = {}
+        self.employees: Callable[[Any], Awaitable[Sequence[Employee]]] | None = None
+        """Asks the system, through the client, who works there."""
+        self.strategies: dict[str, Callable[[Situation], Choice | int | None]] = {}
+        self.presences: dict[str, Callable[..., Awaitable[Mapping[int, str | int]]]] = {}
+        self.checks: list[Callable[[Any], Awaitable[Sequence[Finding]]]] = []
+
+    def open_client(self, settings: Any, share: Share) -> AbstractAsyncContextManager[Any]:
+        """The client, not entered yet; a plugin without one gives None."""
+        if self.client is None:
+            return nullcontext()
+        return self.client(settings, share) if len(_parameters(self.client)) > 1 else self.client(settings)
 
     def __repr__(self) -> str:
         return f"<Plugin {self.name}: {', '.join(self.handlers) or 'no handlers'}>"
@@ -143,7 +187,9 @@ class Plugin:
         return register
 
     def webhook(self, path: str, *, may_be_open: bool = False) -> Callable[[F], F]:
-        """Register `function(call) -> Task` for `POST path`. It may raise `BadCall` (the caller sees a 422).
+        """Register `function(call) -> Task`, or `function(call, settings)`, for `POST path`.
+
+        It may raise `BadCall` (the caller sees a 422).
 
         `may_be_open` is for old callers that know no token: the setting `server.open_intake` lets them in.
         """
@@ -153,15 +199,67 @@ class Plugin:
                 raise ConfigError(f"{_place(function)}: a webhook only reads its call; write it without async.")
             if not path.startswith("/") or path in self.webhooks:
                 raise ConfigError(f"{_place(function)}: {path!r} must start with / and be registered once.")
-            self.webhooks[path] = Webhook(path, function, self, may_be_open)
+            wants_settings = len(_parameters(function)) > 1
+            self.webhooks[path] = Webhook(path, function, self, may_be_open, wants_settings)
+            return function
+
+        return register
+
+    def directory(self, function: F) -> F:
+        """Register `async function(client) -> list[Employee]`: where `carex users sync` asks who works there."""
+        if self.employees is not None or not inspect.iscoroutinefunction(function):
+            raise ConfigError(f"{_place(function)}: a plugin has one directory, an `async def` that takes the client.")
+        self.employees = function
+        return function
+
+    def check(self, function: F) -> F:
+        """Register `async function(client) -> list[Finding]`: looks, without changing anything, whether all is well.
+
+        Nothing is found where nothing is set up. Whatever it raises is a finding too.
+        """
+        if not inspect.iscoroutinefunction(function) or len(_parameters(function)) != 1:
+            raise ConfigError(f"{_place(function)}: a check is an `async def` that takes the client.")
+        self.checks.append(function)
+        return function
+
+    def strategy(self, name: str) -> Callable[[F], F]:
+        """Register `function(situation) -> Choice | int | None`: a way to choose one of several candidates.
+
+        It must be pure: the same situation, the same choice. None leaves it to the next strategy of a chain.
+        """
+
+        def register(function: F) -> F:
+            if not name.isidentifier() or name in self.strategies or inspect.iscoroutinefunction(function):
+                raise ConfigError(f"{_place(function)}: {name!r} must be a plain function with a name of its own.")
+            self.strategies[name] = function
+            return function
+
+        return register
+
+    def presence(self, name: str) -> Callable[[F], F]:
+        """Register `async function(client, ids, now)` under a name that `people.sources` may list.
+
+        For each employee about whom there is something to say it returns why they cannot be given work now, such as
+        "absent until 2026-01-31", "not_clocked_in", "paused" or "inactive"; or it returns how many items each has open.
+        `now` is a datetime with the installation's time zone.
+        """
+
+        def register(function: F) -> F:
+            if not name.isidentifier() or name in self.presences or not inspect.iscoroutinefunction(function):
+                raise ConfigError(f"{_place(function)}: {name!r} must be an `async def` with a name of its own.")
+            self.presences[name] = function
             return function
 
         return register
 
 
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function).parameters.values())
+
+
 def _payload_of(function: Callable[..., Any]) -> Any:
     """The first parameter's annotation, resolved now so that a mistake is an import error, not a failed task."""
-    parameters = list(inspect.signature(function).parameters.values())
+    parameters = _parameters(function)
     if len(parameters) != 2:
         raise ConfigError(f"{_place(function)} must take two parameters: (payload, ctx).")
     try:

@@ -36,6 +36,19 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _place_of_plugin(place: str) -> str:
+    module, _, name = place.partition(":")
+    if not (all(part.isidentifier() for part in module.split(".")) and name.isidentifier()):
+        raise ValueError("name each plugin as MODULE:NAME, for instance my_handlers:plugin")
+    return place
+
+
+class TopSettings(Section):
+    """What stands above the tables."""
+
+    handlers: tuple[Annotated[str, AfterValidator(_place_of_plugin)], ...] = ()
+
+
 class QueueSettings(Section):
     url: str = Field("sqlite", repr=False, json_schema_extra={"env": "REDIS_URL"})
     dedupe_window: float = Field(300.0, ge=0)
@@ -63,9 +76,26 @@ class ServerSettings(Section):
     accept_timeout: float = Field(2.0, gt=0)
 
 
+class PoolSettings(Section):
+    name: str = Field(min_length=1)
+    when: dict[str, str | int | float | list[str | int | float]] = {}
+    members: tuple[int, ...] = ()
+    departments: tuple[str | int, ...] = ()
+    strategy: str | None = Field(None, min_length=1)
+    fallback: int | None = Field(None, gt=0)
+
+
 class PeopleSettings(Section):
     ledger: bool = True
     retry_delay: float = Field(30.0, gt=0)
+    strategy: str = Field("random", min_length=1)
+    fallback: int | None = Field(None, gt=0)
+    pools: tuple[PoolSettings, ...] = ()
+    schedule: str = "always"
+    time_zone: str | None = None
+    holidays: Path | None = None
+    sources: tuple[str, ...] = ()
+    when_unknown: Literal["open", "closed"] = "open"
 
 
 class LogSettings(Section):
@@ -153,6 +183,8 @@ class Settings:
     """Every setting of this process, checked. Plugins' tables are checked by `plugin`, when the plugin loads."""
 
     home: Path
+    handlers: tuple[str, ...]
+    """Plugins that are not installed, as MODULE:NAME: files of the home folder, or others that can be imported."""
     queue: QueueSettings
     worker: WorkerSettings
     server: ServerSettings
@@ -174,7 +206,8 @@ class Settings:
 
     def rows(self) -> list[Row]:
         """All settings, and those of the plugins that were checked so far. Of other plugins' tables only the keys."""
-        found = [row for name in SECTIONS for row in _rows(name, getattr(self, name), self.sources)]
+        found = _rows("", TopSettings(handlers=self.handlers), self.sources)
+        found += [row for name in SECTIONS for row in _rows(name, getattr(self, name), self.sources)]
         for name in sorted({*self._plugins, *self.plugin_tables()}):
             table = f"{PLUGINS}{name}"
             if name in self._plugins:
@@ -211,7 +244,7 @@ def load(
         raise ConfigError("\n".join(wrong))
     if sections["queue"].url == "sqlite":
         sections["queue"] = sections["queue"].model_copy(update={"url": f"sqlite://{home / 'data' / 'queue.db'}"})
-    return Settings(home=home, sources=sources, **sections)
+    return Settings(home=home, handlers=sections.pop("").handlers, sources=sources, **sections)
 
 
 def problems(
@@ -233,17 +266,19 @@ def problems(
 
 
 def _sections(sources: Sources) -> tuple[dict[str, Any], list[str]]:
-    """Carex's own tables, and what is wrong with them or stands beside them."""
-    wrong = sources.unknown_keys("", [*SECTIONS, "plugins"])
+    """Carex's own tables, '' being the top, and what is wrong with them or stands beside them."""
+    wrong = sources.unknown_keys("", [*TopSettings.model_fields, *SECTIONS, "plugins"])
     keys = [f"{name}.{key}" for name, model in SECTIONS.items() for key in model.model_fields]
+    keys += TopSettings.model_fields
     wrong += sources.unknown_variables(keys, "CAREX_", besides=env_name(PLUGINS))
     plugins = sources.tables.get("plugins", {})
     tables = {"plugins": plugins, **{f"{PLUGINS}{name}": table for name, table in _mapping(plugins).items()}}
     for key, table in tables.items():
         if not isinstance(table, Mapping):
             wrong.append(f"{sources.place(key)}: {key} must be a table: [{key}].")
-    sections = {}
-    for name, model in SECTIONS.items():
+    sections: dict[str, Any] = {}
+    models: Mapping[str, type[Section]] = {"": TopSettings, **SECTIONS}
+    for name, model in models.items():
         sections[name], more = _check(name, model, sources)
         wrong += more
     return sections, wrong
@@ -258,11 +293,11 @@ def _plugin(name: str, model: type[M], sources: Sources) -> tuple[M | None, list
 
 def _check(table: str, model: type[M], sources: Sources) -> tuple[M | None, list[str]]:
     """One table's settings, or what is wrong with them."""
-    problems = sources.unknown_keys(table, model.model_fields)
+    problems = sources.unknown_keys(table, model.model_fields) if table else []
     given: dict[str, Given] = {}
     for name, info in model.model_fields.items():
         try:
-            found = sources.find(f"{table}.{name}", info)
+            found = sources.find(f"{table}.{name}".lstrip("."), info)
         except ConfigError as error:
             problems.append(error.message)
             continue
@@ -277,7 +312,7 @@ def _check(table: str, model: type[M], sources: Sources) -> tuple[M | None, list
 def _explain(error: ValidationError, table: str, model: type[BaseModel], given: Mapping[str, Given]) -> Iterator[str]:
     for each in error.errors(include_url=False, include_input=False, include_context=False):
         name = str(each["loc"][0]) if each["loc"] else ""
-        key = ".".join([table, *map(str, each["loc"])])
+        key = ".".join(filter(None, [table, *map(str, each["loc"])]))
         if each["type"] == "missing" and name in model.model_fields and name not in given:
             variable = kept_name(model.model_fields[name]) or env_name(key)
             yield f"{key} is not set. Set {variable} in the environment or in .env, or {name} under [{table}]."
@@ -294,7 +329,7 @@ def _explain(error: ValidationError, table: str, model: type[BaseModel], given: 
 def _rows(table: str, model: BaseModel, sources: Sources) -> list[Row]:
     found = []
     for name, info in type(model).model_fields.items():
-        key = f"{table}.{name}"
+        key = f"{table}.{name}".lstrip(".")
         given = sources.find(key, info)
         found.append(Row(key, _shown(getattr(model, name)), given.origin if given else "default"))
     return found
@@ -303,8 +338,8 @@ def _rows(table: str, model: BaseModel, sources: Sources) -> list[Row]:
 def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return mask_secret(value.get_secret_value())
-    if isinstance(value, str):
-        return mask(value)
+    if isinstance(value, (str, Path)):
+        return mask(str(value))
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_shown(each) for each in value]
     if isinstance(value, BaseModel):
@@ -321,6 +356,8 @@ def _secret_fields(model: BaseModel) -> Iterator[str]:
             yield value.get_secret_value()
         elif isinstance(value, BaseModel):
             yield from _secret_fields(value)
+        elif isinstance(value, dict):
+            yield from (each.get_secret_value() for each in value.values() if isinstance(each, SecretStr))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -13,10 +13,11 @@ A handler returns its result, which means `Done`, and raises any of the others.
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Union
 
 
@@ -44,6 +45,23 @@ class Task:
     created: float = field(default_factory=time.time)
     reply: Mapping[str, Any] | None = None
     """What it takes to answer whoever waits for the end of it; None if nobody does."""
+
+
+def stored(columns: Sequence[Any]) -> Task:
+    """The task that a queue keeps: its fields in their order, `payload` and `reply` (or nothing) as compact JSON.
+
+    Done for every task that runs, and at half the cost of the constructor, which sets a frozen class's fields singly.
+    """
+    values = dict(zip(_FIELDS, columns, strict=True))
+    values["payload"] = _scan(values["payload"], 0)[0]
+    values["reply"] = _scan(values["reply"], 0)[0] if values["reply"] else None
+    task = object.__new__(Task)
+    task.__dict__.update(values)
+    return task
+
+
+_FIELDS = tuple(each.name for each in fields(Task))
+_scan: Any = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

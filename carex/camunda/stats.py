@@ -14,7 +14,7 @@ NEITHER = ("gone", "postponed")
 """Answers that count neither way: the engine had its word before, or will have it later."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Stats:
     """Sums since the start of this process, and what is the case now."""
 
@@ -58,7 +58,7 @@ class Stats:
             ("locks", "Locks of the engine by what was done.", "done", self.locks),
         ):
             family = CounterMetricFamily(f"carex_bridge_{name}", text, labels=[label])
-            for value, number in sorted(numbers.items()):
+            for value, number in sorted(dict(numbers).items()):
                 family.add_metric([value], number)
             yield family
         silence = self.clock() - (self.last_poll if self.last_poll is not None else self.started)
@@ -79,8 +79,8 @@ def serve(stats: Stats, port: int) -> Callable[[], None]:
     """
     from prometheus_client import REGISTRY, start_http_server
 
-    REGISTRY.register(stats)
     server, thread = start_http_server(port, "127.0.0.1")
+    REGISTRY.register(stats)
 
     def stop() -> None:
         REGISTRY.unregister(stats)

@@ -16,6 +16,7 @@ from carex.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from carex.registry import Registry
     from carex.settings import Settings
 
 command = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -35,7 +36,7 @@ def show(
     """Show every setting; secrets are hidden."""
     root: Root = ctx.obj
     settings = root.settings
-    for name, model in _models().items():
+    for name, model in _models(root.registry).items():
         if model:
             settings.plugin(name, model)
     rows = settings.rows()
@@ -49,10 +50,15 @@ def show(
 @command.command()
 def check(ctx: typer.Context, json: Annotated[bool, output.Json] = False) -> None:
     """Check every setting, also those of the plugins, and name everything that is wrong."""
+    from carex.registry import load
     from carex.settings import problems
 
     root: Root = ctx.obj
-    found = problems(root.home, root.config, _models()) or _misfits(root.settings)
+    try:
+        registry = root.registry
+    except ConfigError:  # a setting is wrong; which one, is said below
+        registry = load()
+    found = problems(root.home, root.config, _models(registry)) or _misfits(root.settings, registry)
     if json:
         output.emit("config-check", {"ok": not found, "problems": found})
     if found:
@@ -61,29 +67,29 @@ def check(ctx: typer.Context, json: Annotated[bool, output.Json] = False) -> Non
         output.talk("The settings are in order.")
 
 
-def _misfits(settings: Settings) -> list[str]:
+def _misfits(settings: Settings, registry: Registry) -> list[str]:
     """Settings that are fine one by one, but with which something would not start."""
     from carex.cli.process import queue_of
+    from carex.cli.rules import misfits
+    from carex.registry import SETTING
     from carex.server.gate import check_bind
 
     def closed() -> None:
         asyncio.run(queue_of(settings).close())
 
-    found = []
+    found = [f"handlers: {each.name}: {each.error}" for each in registry.broken if each.package == SETTING]
     for attempt in (closed, partial(check_bind, settings)):
         try:
             attempt()
         except ConfigError as error:
             found.append(str(error))
-    return found
+    return [*found, *misfits(settings, registry)]
 
 
-def _models() -> dict[str, type[BaseModel] | None]:
+def _models(registry: Registry) -> dict[str, type[BaseModel] | None]:
     """The settings model of every plugin; None for a broken one."""
-    from carex.registry import load
     from carex.settings import Section
 
-    registry = load()
     for broken in registry.broken:
         output.talk(f"Plugin {broken.name} ({broken.package}) is broken, its settings are not checked: {broken.error}")
     models: dict[str, type[BaseModel] | None] = {broken.name: None for broken in registry.broken}

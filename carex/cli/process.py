@@ -33,7 +33,7 @@ def start(settings: Settings, name: str) -> Registry:
     """Load the plugins, naming the broken ones, and start the log, which then knows the plugins' secrets too."""
     from carex.registry import load
 
-    registry = load()
+    registry = load(handlers=settings.handlers, home=settings.home)
     for each in registry.loaded:
         if each.plugin.settings:
             with suppress(ConfigError):  # said when the plugin is set up; its tasks wait, the others' run

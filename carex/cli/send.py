@@ -32,13 +32,9 @@ def command(
     json: Annotated[bool, output.Json] = False,
 ) -> None:
     """Put a task by hand. Its id goes to stdout."""
-    from carex.registry import load
-
     root: Root = ctx.obj
-    if pairs and payload is not None:
-        raise UsageError("Give either KEY=VALUE or --payload, not both.")
-    data = _whole(payload) if payload is not None else dict(map(_pair, pairs or []))
-    _check(load().handler(type), data, key)
+    data = payload_of(pairs, payload)
+    check(root.registry.handler(type), data, key)
     window = root.settings.queue.dedupe_window if key is not None else 0.0
     due = time.time() + seconds(delay) if delay is not None else 0.0
     task = Task(type, data, key=key, window=window, due=due, source="cli")
@@ -57,10 +53,18 @@ def command(
         output.talk(f"This work is queued or just done already, as the task above; nothing was added (key {key!r}).")
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def payload_of(pairs: list[str] | None, payload: str | None) -> dict[str, Any]:
+    """What the arguments KEY=VALUE, or else --payload, say."""
+    if pairs and payload is not None:
+        raise UsageError("Give either KEY=VALUE or --payload, not both.")
+    return _whole(payload) if payload is not None else dict(map(pair, pairs or []))
+
+
+def pair(text: str, example: str = "carex send bitrix_assign deal_id=123") -> tuple[str, Any]:
+    """The name and the value in KEY=VALUE, where the value is JSON or else text."""
     name, found, value = text.partition("=")
     if not found or not name:
-        raise UsageError(f"{text!r} is not KEY=VALUE.", "For example: carex send bitrix_assign deal_id=123")
+        raise UsageError(f"{text!r} is not KEY=VALUE.", f"For example: {example}")
     try:
         return name, _parse(value)
     except ValueError:
@@ -92,7 +96,8 @@ def _parse(text: str) -> Any:
     return jsons.loads(text, parse_constant=refuse)
 
 
-def _check(handler: Handler, payload: dict[str, Any], key: str | None) -> None:
+def check(handler: Handler, payload: dict[str, Any], key: str | None = None) -> None:
+    """Raises UsageError, naming every field, if the handler would not take this payload."""
     try:
         jsons.dumps([payload, key], ensure_ascii=False).encode()
     except UnicodeEncodeError:

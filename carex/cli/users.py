@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +13,15 @@ from typing import Annotated
 import typer
 
 from carex.cli import output
+from carex.cli.rules import rules_of
+from carex.cli.users_sync import sync
+from carex.cli.users_table import table
 from carex.errors import UsageError
 from carex.people.directory import Directory
 from carex.people.sheet import read_sheet
-from carex.people.until import parse_until
-from carex.people.user import User, barrier, parse_id
+from carex.people.terms import parse_terms
+from carex.people.until import parse_until, written
+from carex.people.user import parse_id
 
 EMPTY = "No employees yet. Add one: carex users add ID NAME"
 MENU = "1 — все сотрудники\n2 — только доступные\n3 — выход"
@@ -37,15 +41,25 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The employee's id in the 
 def show(
     ctx: typer.Context,
     available: Annotated[bool, typer.Option("--available", help="Only those who can be given work now.")] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask the portal now, instead of what it said last.")] = False,
     json: Annotated[bool, output.Json] = False,
 ) -> None:
-    """Show the employees."""
+    """Show the employees: who can be given work now, or why not; their hours, weights and limits."""
+    rules = rules_of(ctx.obj.settings)
+    if ask and rules.sources:
+        from carex.cli.rehearse import ask_portal
+
+        ask_portal(ctx.obj)
     with _directory(ctx) as directory:
-        found = directory.list(True if available else None)
-        if json:
-            output.emit("users", {"users": [{**asdict(user), "available": not user.excluded} for user in found]})
-        else:
-            _table(found, empty="Nobody is available." if available and directory.list() else EMPTY)
+        everybody, asked = directory.standings(rules), directory.asked()
+    found = [(user, why) for user, why in everybody if not available or why is None]
+    if json:
+        people = [{**asdict(user), "available": why is None, "why_not": why} for user, why in found]
+        output.emit("users", {"users": people})
+    else:
+        table(found, rules, empty="Nobody is available." if everybody else EMPTY)
+        if rules.sources:
+            output.talk(f"The portal: {', '.join(_asked(source, asked.get(source)) for source in rules.sources)}.")
 
 
 @command.command()
@@ -72,7 +86,7 @@ def exclude(
         raise UsageError(f"--until {until} is in the past.")
     with _directory(ctx) as directory:
         user = directory.exclude(parse_id(id), end, reason)
-    output.talk(f"{user.name} ({user.id}) is {_barrier(user)}.")
+    output.talk(f"{user.name} ({user.id}) is {_exclusion(user.excluded, user.excluded_until, now)}.")
 
 
 @command.command()
@@ -81,6 +95,43 @@ def include(ctx: typer.Context, id: Id) -> None:
     with _directory(ctx) as directory:
         user = directory.include(parse_id(id))
     output.talk(f"{user.name} ({user.id}) is available.")
+
+
+@command.command("set")
+def set_(
+    ctx: typer.Context,
+    id: Id,
+    terms: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUE...",
+            help="weight=2, schedule='mon-fri 9-18, sat 10-14', time_zone=Asia/Omsk, daily_cap=20, hourly_cap=5,"
+            " open_cap=30, departments=Sales, paused=2h; KEY=none takes it away.",
+        ),
+    ],
+) -> None:
+    """Set an employee's share, hours, limits and departments, or pause them for a while."""
+    changes = parse_terms(terms, time.time())
+    with _directory(ctx) as directory:
+        told = directory.set(parse_id(id), changes)
+        user = directory.get(parse_id(id))
+    output.talk(f"{user.name} ({user.id}): {told or 'that is so already'}.")
+
+
+@command.command()
+def history(
+    ctx: typer.Context,
+    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this employee.")] = None,
+    json: Annotated[bool, output.Json] = False,
+) -> None:
+    """Show who changed what about the employees, oldest first."""
+    with _directory(ctx) as directory:
+        found = directory.history(parse_id(id) if id is not None else None)
+    if json:
+        output.emit("users-history", {"changes": [entry._asdict() for entry in found]})
+    else:
+        rows = [(output.when(entry.at), entry.user_id, entry.what, entry.detail, entry.actor) for entry in found]
+        output.table(["When", "ID", "What", "Change", "By"], rows, empty="Nothing was changed yet.")
 
 
 @command.command()
@@ -113,9 +164,7 @@ def import_(
     if dry_run:
         sheet = read_sheet(file)
         now = time.time()
-        rows = [
-            (line.id, line.name, barrier(line.excluded or 0, line.excluded_until, now) or "") for line in sheet.lines
-        ]
+        rows = [(line.id, line.name, _exclusion(bool(line.excluded), line.excluded_until, now)) for line in sheet.lines]
         output.table(["ID", "Name", "Excluded"], rows, empty=f"{file} names nobody.")
         sheet.check("good")
         return
@@ -127,6 +176,7 @@ def import_(
 @command.command()
 def browse(ctx: typer.Context) -> None:
     """Look at the employees through a menu."""
+    rules = rules_of(ctx.obj.settings)
     try:
         with _directory(ctx) as directory:
             output.talk(MENU)
@@ -135,7 +185,8 @@ def browse(ctx: typer.Context) -> None:
                 if choice == b"3":
                     break
                 if choice in (b"1", b"2"):
-                    _table(directory.list(True if choice == b"2" else None), empty="Никого нет.")
+                    found = [each for each in directory.standings(rules) if choice == b"1" or each[1] is None]
+                    table(found, rules, empty="Никого нет.")
                 else:
                     output.talk("Введите 1, 2 или 3.")
                 output.talk(MENU)
@@ -148,12 +199,15 @@ def browse(ctx: typer.Context) -> None:
 def take_over(ctx: typer.Context, yes: Annotated[bool, output.Yes] = False) -> None:
     """Make this home the one that assigns people, when several homes share a queue and the one that did is gone."""
     from carex.cli.tasks import on_queue
-    from carex.people.decisions import home_at
+    from carex.people.home import home_at
 
     output.confirm("Two homes that assign at once give deals to two people. Is the other one stopped for good?", yes)
     home = home_at(ctx.obj.people_file)
     on_queue(ctx.obj, lambda queue: queue.own("people", home, take=True))
     output.talk(f"Employees are assigned by {home.partition(' ')[2]} from now on; restart its workers.")
+
+
+command.command()(sync)
 
 
 @contextmanager
@@ -165,15 +219,14 @@ def _directory(ctx: typer.Context) -> Iterator[Directory]:
         directory.close()
 
 
-def _table(found: Sequence[User], *, empty: str) -> None:
-    rows = [(user.id, user.name, _available(user), user.assignments, output.when(user.last_assigned)) for user in found]
-    output.table(["ID", "Name", "Available", "Assigned", "Last"], rows, empty=empty)
+def _asked(source: str, last: tuple[float, str] | None) -> str:
+    if last is None:
+        return f"{source} not asked yet (--ask)"
+    at, error = last
+    return f"{source} asked {output.ago(time.time() - at)} ago{f' in vain: {error}' if error else ''}"
 
 
-def _available(user: User) -> str:
-    why = _barrier(user)
-    return f"no: {why}{f' ({user.reason})' if user.reason else ''}" if why else "yes"
-
-
-def _barrier(user: User) -> str | None:
-    return barrier(user.excluded, user.excluded_until, time.time())
+def _exclusion(excluded: bool, until: float | None, now: float) -> str:
+    if not excluded or (until is not None and until <= now):
+        return ""
+    return "excluded" if until is None else f"excluded until {written(until)}"

@@ -4,8 +4,10 @@
 Both use the file `people.db`.
 """
 
-from carex.people.decisions import Decision, People, open_people
+from carex.people.decisions import People, open_people
 from carex.people.directory import Directory
+from carex.people.ledger import Decision
+from carex.people.rules import Pool, Rules
 from carex.people.user import User
 
-__all__ = ["Decision", "Directory", "People", "User", "open_people"]
+__all__ = ["Decision", "Directory", "People", "Pool", "Rules", "User", "open_people"]

@@ -1,67 +1,55 @@
-"""The ledger of decisions: who is to get a piece of work is on disk before anybody is told.
+"""Deciding: who is to get a piece of work is on disk, with all it was decided by, before anybody is told.
 
-Without it a retry after a crash would draw again, and the work would go to two people.
+Without that a retry after a crash would choose again, and the work would go to two people. Choosing and writing down,
+and what round robin, weights and caps count, are one transaction: any number of workers take turns as one would.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
 import random
-import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from carex.database import Connection, Database, connect
-from carex.people import strategies
+from carex.choice import DRAW_BITS
+from carex.database import Connection, Database
+from carex.errors import ConfigError
+from carex.people import ledger, presence, strategies
+from carex.people.eligibility import LASTING, name_of, sort_out, why_nobody
+from carex.people.home import Register, home_id, home_of
+from carex.people.inputs import Inputs, Share
+from carex.people.ledger import Decision
+from carex.people.presence import Ask
+from carex.people.rules import Pool, Rules
 from carex.people.schema import migrations
-from carex.people.user import barrier
+from carex.people.strategies import FALLBACK, STRATEGIES, Strategy, parts_of
+from carex.people.user import User, barrier
 from carex.task import Task, Wait
 
+Facts = Callable[[frozenset[str]], Awaitable[Mapping[str, Any]]]
+"""Finds out these facts about the work: pipeline, source, amount …; `owners` is a list of employees' ids."""
 
-@dataclass(frozen=True)
-class Decision:
-    """Who was chosen for a task, and why. `decided_at` is a Unix time.
 
-    `strategies.choose(strategy, candidates, draw)` gives `user_id` again; `draw` is in the table `decisions`.
-    """
+class Case(NamedTuple):
+    """What is to be decided."""
 
-    id: int
     task_id: str
     entity: str
-    user_id: int
-    user_name: str
-    strategy: str
-    round: int
-    """The first decision about an entity is round 1; asked for again, it is one more."""
-    decided_at: float
-    reused: bool
-    """Nobody was drawn for this: an earlier decision held."""
-    candidates: tuple[int, ...]
-    skipped: Mapping[int, str]
-    """Who was not a candidate, and why."""
+    strategy: str | None
+    again: bool
 
 
-Register = Callable[[str], Awaitable[str]]
-"""Records a home as the one that assigns people, first come, and returns the one that is."""
+class Missing(NamedTuple):
+    """What has to be known before it can be decided: facts about the work, or the answers of these sources."""
 
-
-def home_of(connection: Connection) -> str:
-    """This home's name: an id that moves with the file, and where it is, for people."""
-    file = connection.execute("PRAGMA database_list").fetchone()["file"]
-    id = connection.execute("SELECT id FROM home").fetchone()["id"]
-    return f"{id} {socket.gethostname()}:{file}"
-
-
-def home_at(path: Path) -> str:
-    """The name of the home with this file, made if missing."""
-    connection = connect(path, migrations())
-    try:
-        return home_of(connection)
-    finally:
-        connection.close()
+    facts: bool
+    sources: list[str]
+    ids: list[int]
 
 
 class People:
@@ -75,34 +63,83 @@ class People:
         ledger: bool,
         retry_delay: float,
         clock: Callable[[], float],
-        rng: random.Random,
+        rng: random.Random | None,
         register: Register | None,
+        rules: Rules,
+        strategies: Mapping[str, Strategy],
     ) -> None:
         self._database = database
         self._register = register
         self.elsewhere = ""
         """Why this home may not assign: another home on the same queue does."""
+        self.rules = rules
+        self.sources: dict[str, Ask] = {}
+        """Who can be asked about the employees, by the names that `rules.sources` uses."""
+        self._strategies = {**STRATEGIES, **strategies}
+        self._asking: asyncio.Future[None] | None = None
         self._window = window
         self._ledger = ledger
         self._retry_delay = retry_delay
         self._clock = clock
         self._rng = rng
 
-    async def decide(self, task: Task, entity: str, *, strategy: str = "random", again: bool = False) -> Decision:
+    async def decide(
+        self, task: Task, entity: str, *, strategy: str | None = None, again: bool = False, facts: Facts | None = None
+    ) -> Decision:
         """Choose who gets `entity`; the decision is on disk when this returns, so tell the portal afterwards.
 
         The same task gets the same person, whoever was excluded meanwhile; so does another task about the same entity
-        within the window, if that person is still available. If a later task has given the entity to somebody else,
-        that holds for both.
+        within the window, unless that person has left or is away. If a later task has given the entity to somebody
+        else, that holds for both.
+        The pool, and with it the strategy, follows from the rules; `facts` is only asked for what they want to know.
         `again` asks for a new decision; a retry of the task that asked gets the one it got.
-        Raises `Wait` if nobody is available.
+        Raises `Wait` if nobody is available and there is no fallback.
         """
-        strategies.find(strategy)
+        if strategy is not None:
+            strategies.check(strategy, self._strategies)
         await self._be_at_home()
-        found = await self._database.run(lambda connection: self._decide(connection, task.id, entity, strategy, again))
+        case = Case(task.id, entity, strategy, again)
+        about: Mapping[str, Any] | None = None if facts and self.rules.wanted() else {}
+        asked = not self.rules.sources
+        found = await self._database.run(partial(self._decide, case=case, about=about, asked=asked))
+        while isinstance(found, Missing):
+            if found.facts and facts:
+                about = await facts(self.rules.wanted())
+            if found.sources:
+                await self._ask(found)
+                asked = True
+            found = await self._database.run(partial(self._decide, case=case, about=about, asked=asked))
         if isinstance(found, Wait):
             raise found
         return found
+
+    async def refresh(self) -> None:
+        """Ask every source anew, however fresh its answer is."""
+        ids = presence.askable(await self.users())
+        if ids and self.rules.sources:
+            await self._ask(Missing(False, list(self.rules.sources), ids))
+
+    async def told(self, decision: Decision, reply: str) -> None:
+        """Write down what the portal answered when it was told."""
+        at = self._clock()
+        await self._database.run(lambda connection: ledger.tell(connection, decision.id, at, reply[:300]))
+
+    async def decisions(
+        self, *, entity: str | None = None, task_id: str | None = None, since: float = 0.0
+    ) -> list[Decision]:
+        """The decisions about an entity, for a task, or all, made since a Unix time; newest first."""
+        given = {"entity": entity, "task_id": task_id}
+        wanted = {column: value for column, value in given.items() if value is not None}
+        rows = await self._database.read(lambda connection: ledger.find(connection, wanted, since))
+        return [ledger.decision_of(row, reused=row["reused_from"] is not None) for row in rows]
+
+    async def users(self) -> list[User]:
+        """Everybody in the directory."""
+        now = self._clock()
+        return await self._database.read(lambda connection: ledger.users(connection, now))
+
+    async def close(self) -> None:
+        await self._database.close()
 
     async def _be_at_home(self) -> None:
         """Make sure, once, that among the homes that share a queue it is this one that assigns people."""
@@ -115,49 +152,111 @@ class People:
                 raise Wait(self.elsewhere, delay=0)
             self._register = None
 
-    async def decisions(self, *, entity: str | None = None, task_id: str | None = None) -> list[Decision]:
-        """The decisions about an entity, for a task, or all; newest first."""
-        given = {"entity": entity, "task_id": task_id}
-        wanted = {column: value for column, value in given.items() if value is not None}
-        where = " AND ".join(f"{column} = :{column}" for column in wanted) or "true"
-        query = f"SELECT * FROM decisions WHERE {where} ORDER BY id DESC"  # noqa: S608 - the columns are ours
-        rows = await self._database.read(lambda connection: connection.execute(query, wanted).fetchall())
-        return [_decision(row, reused=row["reused_from"] is not None) for row in rows]
+    async def _ask(self, missing: Missing) -> None:
+        """Ask the sources; those who want to know at the same time wait for the same answer."""
+        asking = self._asking
+        if asking is None or asking.done() or asking.get_loop() is not asyncio.get_running_loop():
+            asking = self._asking = asyncio.ensure_future(self._ask_and_store(missing))
+        await asyncio.shield(asking)
 
-    async def close(self) -> None:
-        await self._database.close()
+    async def _ask_and_store(self, missing: Missing) -> None:
+        answers = await presence.ask(self.sources, missing.sources, missing.ids, self._clock(), self.rules)
+        await self._database.run(lambda connection: presence.store(connection, answers))
 
-    def _decide(self, connection: Connection, task_id: str, entity: str, strategy: str, again: bool) -> Decision | Wait:
+    def _decide(
+        self, connection: Connection, case: Case, about: Mapping[str, Any] | None, asked: bool
+    ) -> Decision | Wait | Missing:
         """Look up or decide, in the caller's transaction. `Wait` is returned: raised, it would undo the neighbours."""
         now = self._clock()
-        latest = connection.execute(LATEST, (entity,)).fetchone()
-        if self._ledger and latest and connection.execute(STORED, (task_id, entity, again)).fetchone():
-            return _decision(latest, reused=True)  # not this task's own, if a later task has given it to another
-        names, skipped = _eligible(connection, now)
-        recent = latest and not again and now - latest["decided_at"] < self._window
-        if self._ledger and recent and latest["user_id"] in names:  # who has left, or is on leave, gets nothing new
-            repeated = {"task_id": task_id, "decided_at": now, "again": False, "reused_from": latest["id"]}
-            return _decision(_insert(connection, {**dict(latest), **repeated}), reused=True)
-        if not names:
-            why = f"{len(skipped)} excluded" if skipped else "the directory is empty; add people with `carex users add`"
-            return Wait(f"nobody available: {why}", delay=self._retry_delay)
-        draw = self._rng.getrandbits(strategies.DRAW_BITS)
-        user_id = strategies.choose(strategy, list(names), draw)
-        row = {
-            "task_id": task_id,
-            "entity": entity,
-            "round": latest["round"] + 1 if latest else 1,
-            "user_id": user_id,
-            "user_name": names[user_id],
-            "strategy": strategy,
-            "draw": draw,
-            "candidates": json.dumps(list(names)),
-            "skipped": json.dumps(skipped),
-            "decided_at": now,
-            "again": again,
-            "reused_from": None,
-        }
-        return _decision(_insert(connection, row), reused=False)
+        latest = ledger.latest(connection, case.entity)
+        if self._ledger and latest:
+            if ledger.has_decided(connection, case.task_id, case.entity, case.again):
+                return ledger.decision_of(latest, reused=True)  # maybe a later task has given it to another
+            if not case.again and now - latest["decided_at"] < self._window and self._holds(connection, latest, now):
+                repeated = {"task_id": case.task_id, "decided_at": now, "again": False, "reused_from": latest["id"]}
+                return ledger.decision_of(ledger.insert(connection, {**latest, **repeated}), reused=True)
+        users = ledger.users(connection, now)
+        sources = [] if asked else presence.stale(connection, self.rules, users, now)
+        if about is None or sources:
+            return Missing(about is None, sources, presence.askable(users))
+
+        pool = self.rules.pool(about)
+        strategy = case.strategy or pool.strategy
+        try:
+            strategies.check(strategy, self._strategies)
+        except ConfigError as error:  # its plugin may be broken for now: no reason to fail the task
+            return Wait(error.message, delay=self._retry_delay)
+        parts = parts_of(strategy)
+        there = presence.known(connection, self.rules, users, now, count="least_loaded" in parts)
+        given = ledger.given(connection, users, self.rules, now)
+        eligible, skipped = sort_out(users, pool, self.rules, there, given, now)
+        if not eligible and not asked:
+            sources = presence.stale(connection, self.rules, users, now, presence.FRESH_NOBODY)
+            if sources:
+                return Missing(False, sources, presence.askable(users))
+
+        round = latest["round"] + 1 if latest else 1
+        inputs = Inputs(
+            candidates={user.id: Share(user.weight, there.load.get(user.id, 0)) for user in eligible},
+            draw=self._draw(connection, case.entity, round) if eligible else 0,
+            facts=_plain({name: about[name] for name in self.rules.wanted() if name in about}),
+            state=ledger.state(connection, pool.name, [*parts, "random"], [user.id for user in eligible]),
+            sources={name: there.failed.get(name, "ok") for name in self.rules.sources},
+            fallback=None if eligible else self._fallback(pool, users, skipped),
+        )
+        if not eligible:
+            if inputs.fallback is None:
+                return Wait(why_nobody(users, skipped, pool, self.rules, now), delay=self._retry_delay)
+            strategy = FALLBACK
+        chosen = strategies.choose(strategy, inputs, self._strategies)
+        row = ledger.insert(
+            connection,
+            {
+                "task_id": case.task_id,
+                "entity": case.entity,
+                "round": round,
+                "user_id": chosen.user_id,
+                "user_name": next((user.name for user in users if user.id == chosen.user_id), f"user {chosen.user_id}"),
+                "strategy": strategy,
+                "pool": pool.name,
+                "chosen_by": chosen.by,
+                "note": chosen.note,
+                "draw": inputs.draw,
+                "candidates": json.dumps(sorted(inputs.candidates)),
+                "skipped": json.dumps(skipped),
+                "inputs": inputs.to_json(),
+                "decided_at": now,
+                "again": case.again,
+                "reused_from": None,
+            },
+        )
+        if eligible:
+            ledger.remember(connection, pool.name, chosen.by, chosen.user_id, row["id"], chosen.credits)
+        return ledger.decision_of(row, reused=False)
+
+    def _holds(self, connection: Connection, latest: Mapping[str, Any], now: float) -> bool:
+        """Whether an earlier decision is good for another task: who has left, or is on leave, gets nothing new."""
+        if latest["strategy"] == FALLBACK:
+            return True
+        user = next((user for user in ledger.users(connection, now) if user.id == latest["user_id"]), None)
+        if user is None or barrier(user):
+            return False
+        away = presence.known(connection, self.rules, [user], now, count=False).away
+        return name_of(away.get(user.id, "")) not in LASTING
+
+    def _draw(self, connection: Connection, entity: str, round: int) -> int:
+        """The random number of a decision. It follows from the installation's own secret, the entity and the round, so
+        that `carex deals simulate` foretells what will be."""
+        if self._rng is not None:
+            return self._rng.getrandbits(DRAW_BITS)
+        key = home_id(connection).encode()
+        digest = hashlib.blake2b(f"{entity} {round}".encode(), key=key, digest_size=8).digest()
+        return int.from_bytes(digest, "big") >> 64 - DRAW_BITS
+
+    def _fallback(self, pool: Pool, users: list[User], skipped: Mapping[int, str]) -> int | None:
+        """Who gets what nobody can: whatever the hour, but not somebody who has left or is excluded."""
+        chosen = pool.fallback if pool.fallback is not None else self.rules.fallback
+        return None if name_of(skipped.get(chosen or 0, "")) in ("excluded", "inactive") else chosen
 
 
 def open_people(
@@ -169,11 +268,14 @@ def open_people(
     clock: Callable[[], float] = time.time,
     rng: random.Random | None = None,
     register: Register | None = None,
+    rules: Rules | None = None,
+    strategies: Mapping[str, Strategy] | None = None,
 ) -> People:
     """Open the ledger in this file, made if missing. `window` and `retry_delay` are in seconds.
 
-    With several homes on one queue, `register` sees to it that only one of them assigns people.
-    With `ledger` off no earlier decision holds and every call draws anew: only good for showing what the ledger is for.
+    `strategies` are those of the plugins. With several homes on one queue, `register` sees to it that only one of them
+    assigns people. With `ledger` off no earlier decision holds and every call draws anew: only good for showing what
+    the ledger is for.
     """
     return People(
         Database(path, migrations()),
@@ -181,54 +283,14 @@ def open_people(
         ledger=ledger,
         retry_delay=retry_delay,
         clock=clock,
-        rng=rng or random.SystemRandom(),
+        rng=rng if ledger or rng else random.SystemRandom(),
         register=register,
+        rules=rules or Rules(),
+        strategies=strategies or {},
     )
 
 
-STORED = "SELECT 1 FROM decisions WHERE task_id = ? AND entity = ? AND again >= ? LIMIT 1"
-LATEST = """
-SELECT * FROM decisions
-WHERE id = (SELECT coalesce(reused_from, id) FROM decisions WHERE entity = ? ORDER BY id DESC LIMIT 1)
-"""
-INSERT = """
-INSERT INTO decisions (task_id, entity, round, user_id, user_name, strategy, draw, candidates, skipped, decided_at,
-                       again, reused_from)
-VALUES (:task_id, :entity, :round, :user_id, :user_name, :strategy, :draw, :candidates, :skipped, :decided_at,
-        :again, :reused_from)
-"""
-
-
-def _eligible(connection: Connection, now: float) -> tuple[dict[int, str], dict[int, str]]:
-    """The names of those who can be given work now, and why the others cannot, by id."""
-    names: dict[int, str] = {}
-    skipped: dict[int, str] = {}
-    for id, name, excluded, until in connection.execute(
-        "SELECT id, name, excluded, excluded_until FROM users ORDER BY id"
-    ):
-        why = barrier(excluded, until, now)
-        if why:
-            skipped[id] = why
-        else:
-            names[id] = name
-    return names, skipped
-
-
-def _insert(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "id": connection.execute(INSERT, row).lastrowid}
-
-
-def _decision(row: Mapping[str, Any], *, reused: bool) -> Decision:
-    return Decision(
-        id=row["id"],
-        task_id=row["task_id"],
-        entity=row["entity"],
-        user_id=row["user_id"],
-        user_name=row["user_name"],
-        strategy=row["strategy"],
-        round=row["round"],
-        decided_at=row["decided_at"],
-        reused=reused,
-        candidates=tuple(json.loads(row["candidates"])),
-        skipped={int(id): why for id, why in json.loads(row["skipped"]).items()},
-    )
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts as the ledger will give them back."""
+    found: dict[str, Any] = json.loads(json.dumps(facts, ensure_ascii=False, default=str))
+    return found

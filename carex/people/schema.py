@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+SCRIPTS = ("schema.sql", "schema_2.sql")
+
 
 def migrations() -> list[str]:
     """The scripts that make the file what this Carex expects, oldest first."""
     from importlib.resources import files
 
-    return [files("carex.people").joinpath("schema.sql").read_text(encoding="utf-8")]
+    return [files("carex.people").joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS]

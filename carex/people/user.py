@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from carex.database import Row
 from carex.errors import UsageError
 from carex.people.until import written
 
@@ -21,22 +24,62 @@ class User:
 
     id: int
     name: str
-    excluded: bool
-    excluded_until: float | None
+    excluded: bool = False
+    excluded_until: float | None = None
     """None while excluded: for good."""
-    reason: str
-    added: float
-    last_assigned: float | None
-    assignments: int
+    reason: str = ""
+    added: float = 0.0
+    last_assigned: float | None = None
+    assignments: int = 0
+    active: bool = True
+    """In the portal, as of the last `carex users sync`."""
+    departments: tuple[str, ...] = ()
+    """Names or ids."""
+    weight: float = 1.0
+    schedule: str = ""
+    """Empty: the installation's."""
+    time_zone: str = ""
+    """Empty: the installation's."""
+    daily_cap: int | None = None
+    hourly_cap: int | None = None
+    open_cap: int | None = None
+    paused_until: float | None = None
 
 
-def barrier(excluded: int, until: float | None, now: float) -> str | None:
-    """Why somebody with this exclusion gets no work now, or None if they do."""
-    if not excluded:
-        return None
-    if until is None:
-        return "excluded"
-    return f"excluded until {written(until)}" if now < until else None
+def user_of(row: Row | Mapping[str, Any], now: float, last_assigned: float | None = None, assignments: int = 0) -> User:
+    """The employee in a row of the table `users`."""
+    excluded = bool(row["excluded"]) and (row["excluded_until"] is None or now < row["excluded_until"])
+    paused = row["paused_until"] is not None and now < row["paused_until"]
+    return User(
+        id=row["id"],
+        name=row["name"],
+        excluded=excluded,
+        excluded_until=row["excluded_until"] if excluded else None,
+        reason=row["reason"] if excluded else "",
+        added=row["added"],
+        last_assigned=last_assigned,
+        assignments=assignments,
+        active=bool(row["active"]),
+        departments=tuple(name for name in row["departments"].split(",") if name),
+        weight=row["weight"],
+        schedule=row["schedule"],
+        time_zone=row["time_zone"],
+        daily_cap=row["daily_cap"],
+        hourly_cap=row["hourly_cap"],
+        open_cap=row["open_cap"],
+        paused_until=row["paused_until"] if paused else None,
+    )
+
+
+def barrier(user: User) -> str | None:
+    """Why somebody is kept from all work, whatever it is, or None."""
+    if user.excluded:
+        return "excluded" if user.excluded_until is None else f"excluded until {written(user.excluded_until)}"
+    if not user.active:
+        return "inactive in the portal"
+    if user.paused_until is not None:
+        return f"paused until {written(user.paused_until)}"
+    return None
 
 
 def parse_id(text: str) -> int:

@@ -101,8 +101,7 @@ function verbs.settle()
   for i = 4, first - 1, 2 do call('HINCRBYFLOAT', prefix .. 'counters', ARGV[i], ARGV[i + 1]) end
   for i = first, #ARGV, 7 do
     local id, given, outcome, delay, reason, result, answer = unpack(ARGV, i, i + 6)
-    local state, fence, seq, type, attempt, started, holder, history =
-      fields(id, 'state', 'fence', 'seq', 'type', 'attempt', 'started', 'holder', 'history')
+    local state, fence, seq = fields(id, 'state', 'fence', 'seq')
     local answered = answer ~= ''
     if state ~= 'running' or fence ~= given then
       table.insert(lost, (i - first) / 7)
@@ -112,6 +111,7 @@ function verbs.settle()
         set(id, 'state', 'done', 'finished', moment, 'holder', '', 'reason', '""', 'result', result)
         enter('done', moment, seq .. id)
       else
+        local type, attempt, started, holder, history = fields(id, 'type', 'attempt', 'started', 'holder', 'history')
         remember(id, attempt, started, holder, history, outcome, reason)
         if answered and outcome ~= 'BpmnError' then set(id, 'window', 0) end
         if outcome == 'Wait' and not answered then attempt = attempt - 1 end

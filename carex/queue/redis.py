@@ -21,7 +21,7 @@ from carex.errors import ConfigError, Unreachable
 from carex.queue.protocol import STATES, Answer, Counts, Delivery, Entry, Filter, Holder, Placed, State
 from carex.queue.redis_line import Bell, Line, Wire, ask, connect_later, place_of
 from carex.queue.redis_server import durability_of, explain
-from carex.task import BpmnError, Done, Outcome, Retry, Task, Wait
+from carex.task import BpmnError, Done, Outcome, Retry, Task, Wait, stored
 
 T = TypeVar("T", bound=tuple[Any, ...])
 PREFIX = "carex:{queue}:"
@@ -283,19 +283,8 @@ def _encode(value: Any) -> bytes:
 
 def _delivery_of(row: Sequence[Any], holder: str, now: float) -> Delivery:
     id, type, payload, key, window, source, created, reply, due, attempt, fence, crashes = row
-    task = Task(
-        type,
-        json.loads(payload),
-        key or None,
-        float(window),
-        float(due),
-        source,
-        id,
-        attempt,
-        float(created),
-        json.loads(reply) if reply else None,
-    )
-    return Delivery(task, fence, holder, crashes, now)
+    columns = (type, payload, key or None, float(window), float(due), source, id, attempt, float(created), reply)
+    return Delivery(stored(columns), fence, holder, crashes, now)
 
 
 def _entry_of(id: str, row: Mapping[str, str]) -> Entry:

@@ -10,7 +10,7 @@ from typing import Any
 from carex.database import Connection, Row
 from carex.queue.presence import is_alive, sign_of
 from carex.queue.protocol import Delivery, Entry, Filter, Holder
-from carex.task import Task
+from carex.task import Task, stored
 
 
 def condition_of(connection: Connection, where: Filter) -> tuple[str, list[Any]]:
@@ -44,12 +44,6 @@ TASK = "type, payload, key, window, due, source, id, attempt, created, reply"
 """The columns that make a task, in the order of its fields."""
 
 
-def task_of(columns: Sequence[Any]) -> Task:
-    type, payload, *rest, reply = columns
-    rest.append(json.loads(reply) if reply else None)
-    return Task(type, json.loads(payload), *rest)
-
-
 def columns_of(task: Task) -> list[Any]:
     """What `put` stores, in the order of PUT."""
     reply = dump(task.reply) if task.reply is not None else None
@@ -62,7 +56,7 @@ PUT = "id, type, payload, key, window, source, created, reply, due"
 
 def entry_of(row: Row) -> Entry:
     return Entry(
-        task_of([row[column] for column in TASK.split(", ")]),
+        stored([row[column] for column in TASK.split(", ")]),
         row["state"],
         row["reason"],
         row["crashes"],

@@ -28,9 +28,8 @@ from carex.queue.rows import (
     holders_of,
     lost_of,
     remember,
-    task_of,
 )
-from carex.task import BpmnError, Done, Fail, Outcome, Retry, Task, Unfinished, Wait
+from carex.task import BpmnError, Done, Fail, Outcome, Retry, Task, Unfinished, Wait, stored
 
 T = TypeVar("T", bound=tuple[Any, ...])
 POLL = 1.0
@@ -134,7 +133,7 @@ class SqliteQueue:
         ).fetchall()
         if rows:
             rows.sort()  # by due and seq: an UPDATE returns in any order
-            return [Delivery(task_of(row[5:]), row[2], row[3], row[4], now) for row in rows], now
+            return [Delivery(stored(row[5:]), row[2], row[3], row[4], now) for row in rows], now
         next_due = min(first_due(connection, name) for name in names)
         return [], next_due
 

@@ -52,7 +52,7 @@ class Intake:
         async def called(request: Request) -> Response:
             call = await read_call(request, self.settings.server.max_body)
             try:
-                task = webhook.function(call)
+                task = webhook.function(call, *([self._settings_of(webhook)] if webhook.wants_settings else []))
             except BadCall as bad:
                 raise _unfit([{"field": bad.field, "message": str(bad)}]) from None
             handler = self.registry.handlers.get(task.type)
@@ -64,6 +64,10 @@ class Intake:
             return _accepted(placed) if placed.new else _duplicate(placed, "queued")
 
         return called
+
+    def _settings_of(self, webhook: Webhook) -> Any:
+        plugin = webhook.plugin
+        return self.settings.plugin(plugin.name, plugin.settings) if plugin.settings else None
 
     async def put(self, request: Request) -> Response:
         """Put a task of any type. With an `Idempotency-Key` a repeat is answered with the first one's id."""

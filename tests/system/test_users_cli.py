@@ -45,8 +45,9 @@ def test_an_empty_directory_says_how_to_add_somebody(users):
 def test_somebody_added_is_listed(users):
     users("add", "5", "Анна Петрова")
     done = users("list")
-    assert done.stdout.splitlines()[0].split() == ["ID", "Name", "Available", "Assigned", "Last"]
-    assert done.stdout.splitlines()[1].split() == ["5", "Анна", "Петрова", "yes", "0", "–"]
+    headings = "ID Name Available Weight Hours Limits Departments Assigned Last"
+    assert done.stdout.splitlines()[0].split() == headings.split()
+    assert done.stdout.splitlines()[1].split() == ["5", "Анна", "Петрова", "yes", "1", "always", "–", "–", "0", "–"]
 
 
 def test_the_list_as_json(staff):
@@ -64,6 +65,40 @@ def test_an_exclusion_is_shown_with_its_end_and_reason(staff):
 def test_who_is_included_is_available_again(staff):
     staff("include", "6")
     assert "Boris" in staff("list", "--available").stdout
+
+
+def test_what_is_set_is_shown(staff):
+    done = staff(
+        "set", "5", "weight=2", "schedule=mon-fri 09:00-18:00", "tz=Asia/Omsk", "daily_cap=20", "departments=Sales"
+    )
+    assert done.returncode == 0
+    assert "weight 1.0 → 2.0" in done.stderr
+    row = next(line for line in staff("list").stdout.splitlines() if "Anna" in line)
+    assert "2       mon-fri 09:00-18:00 Asia/Omsk  20 a day  Sales" in row
+
+
+def test_who_is_paused_or_over_a_limit_is_not_available_and_it_is_said_why(staff):
+    staff("include", "6")
+    staff("set", "5", "paused=2h")
+    staff("set", "6", "daily_cap=0")
+    said = staff("list").stdout
+    assert "no: paused until " in said
+    assert "no: daily_cap 0 of 0" in said
+    assert "Nobody is available" in staff("list", "--available").stderr
+
+
+def test_changes_are_kept_with_who_made_them(staff):
+    staff("set", "5", "weight=2")
+    staff("exclude", "5")
+    answer = json.loads(staff("history", "5", "--json").stdout)
+    assert [change["what"] for change in answer["changes"]] == ["added", "set", "excluded"]
+    assert all(change["actor"] for change in answer["changes"])
+    assert "weight 1.0 → 2.0" in staff("history").stdout
+
+
+def test_the_rules_of_the_house_hold_in_the_list(staff, tmp_path):
+    (tmp_path / "carex.toml").write_text('[people]\nschedule = "mon 00:00-00:01"\ntime_zone = "Asia/Omsk"\n')
+    assert "no: off_shift until Mon 00:00" in staff("list").stdout
 
 
 def test_removing_asks_first(staff):
@@ -92,6 +127,9 @@ def test_who_is_removed_is_gone(staff):
         (["include", "99"], 4, "no employee with the id 99"),
         (["exclude", "99"], 4, "no employee with the id 99"),
         (["remove", "99", "--yes"], 4, "no employee with the id 99"),
+        (["set", "5"], 2, "Missing argument"),
+        (["set", "5", "wieght=2"], 2, "Did you mean weight="),
+        (["set", "99", "weight=2"], 4, "no employee with the id 99"),
         (["exclude", "5", "--until", "2001-01-01"], 2, "is in the past"),
         (["exclude", "5", "--until", "soon"], 2, "is not a date"),
         (["import", "nothing-here.csv"], 2, "cannot be read"),
@@ -170,6 +208,6 @@ def test_listing_imports_nothing_heavy(staff, tmp_path):
     )
     imported = set(done.stderr.split())
     # Not pydantic: newer versions of Typer import it themselves.
-    heavy = {"fastapi", "uvicorn", "httpx", "aiohttp", "loguru", "prometheus_client", "sqlite_utils", "carex.settings"}
+    heavy = {"fastapi", "uvicorn", "httpx", "aiohttp", "loguru", "prometheus_client", "sqlite_utils"}
     assert "carex.cli.users" in imported
     assert imported & heavy == set()

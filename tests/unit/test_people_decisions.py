@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from carex import Task, Wait
-from carex.database import read
 from carex.errors import ConfigError
 from carex.people import Directory, People, open_people
 from carex.people.strategies import choose
@@ -222,11 +221,11 @@ def test_without_the_ledger_a_retry_may_get_somebody_else(play):
     play(scenario, 0.0, 0.99, ledger=False)
 
 
-def test_a_choice_can_be_recomputed_from_the_ledger(play, file):
+def test_a_choice_can_be_recomputed_from_the_ledger(play):
     async def scenario(people: People) -> None:
         decision = await people.decide(Task("assign"), "deal:1")
-        (draw,) = read(file, lambda connection: connection.execute("SELECT draw FROM decisions").fetchone())
-        assert choose(decision.strategy, decision.candidates, draw) == decision.user_id
+        (stored,) = await people.decisions()
+        assert choose(stored.strategy, stored.inputs).user_id == decision.user_id == 2
 
     play(scenario, 0.4)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
+from carex import registry
 from carex.errors import ConfigError
 from carex.settings import SECTIONS, Row, Settings, load, problems
 
@@ -237,16 +238,24 @@ def test_the_check_covers_plugins_and_tables_of_nobody(tmp_path: Path) -> None:
     assert "carex.toml:5: no plugin mial is installed." in found
 
 
+def own_plugins() -> dict[str, type[BaseModel]]:
+    """The settings of the plugins that come with Carex, by name."""
+    loaded = [each for each in registry.load().loaded if each.package.startswith("carex ")]
+    return {each.plugin.name: each.plugin.settings for each in loaded if each.plugin.settings}
+
+
 def test_the_reference_file_names_every_setting_with_its_default_and_nothing_else(tmp_path: Path) -> None:
-    bitrix24 = pytest.importorskip("carex_bitrix24").plugin
+    own = own_plugins()
     text = re.sub(r"(?m)^# (\w+ = )", r"\1", REFERENCE.read_text(encoding="utf-8"))
     text = text.replace("https://PORTAL/rest/USER/SECRET/", WEBHOOK)
     settings = loaded(tmp_path, toml=text)
-    settings.plugin("bitrix24", bitrix24.settings)
+    for name, model in own.items():
+        settings.plugin(name, model)
 
     assert [each.key for each in settings.rows() if not each.origin.startswith("carex.toml:")] == []
     plain = load(tmp_path / "elsewhere", None, {}, {})
-    plain.plugin("bitrix24", bitrix24.settings)
+    for name, model in own.items():
+        plain.plugin(name, model)
     defaults = {each.key: each.value for each in plain.rows() if each.value is not None and each.key != "queue.url"}
     assert {key: row(settings, key).value for key in defaults} == defaults
     assert settings.queue.url == f"sqlite://{tmp_path}/data/queue.db"
@@ -256,5 +265,5 @@ def test_the_reference_file_changes_nothing_as_it_stands(tmp_path: Path) -> None
     settings = loaded(tmp_path, toml=REFERENCE.read_text(encoding="utf-8"))
 
     assert {each.origin for each in settings.rows()} == {"default"}
-    assert set(settings.plugin_tables()) == {"bitrix24"}
-    assert SECTIONS.keys() == {each.key.partition(".")[0] for each in settings.rows()}
+    assert set(settings.plugin_tables()) == set(own_plugins())
+    assert {"handlers", *SECTIONS} == {each.key.partition(".")[0] for each in settings.rows()}

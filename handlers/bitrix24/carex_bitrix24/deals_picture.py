@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from carex.people.fairness import Fairness, Line
 
-WIDTH, NAMES, BARS, ROW, TOP = 760, 200, 400, 28, 64
+WIDTH, NAMES, BARS, ROW, TOP = 960, 200, 600, 28, 64
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#223}.t{font-size:16px;font-weight:600}.d{fill:#667}"
     ".b{fill:#4a7fc1}.e{stroke:#d2452d;stroke-width:3}"

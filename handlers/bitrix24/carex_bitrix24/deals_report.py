@@ -32,13 +32,13 @@ def report(
     json: Annotated[bool, output.Json] = False,
 ) -> None:
     """Show each one's share of the deals beside the share they should have, by day, and whether it may be chance."""
-    from carex.cli.rules import rules_at
+    from carex.cli.rules import rules_of
     from carex.people.fairness import fairness_of
 
     root: Root = ctx.obj
     found = asyncio.run(_decisions(root, time.time() - seconds(since)))
     wanted = [each for each in found if each.entity.startswith("deal:") and pool in (None, each.pool)]
-    fairness = fairness_of(wanted, rules_at(root).zone())
+    fairness = fairness_of(wanted, rules_of(root.settings).zone())
     if picture is not None:
         draw(fairness, f"Deals of the last {since}{f', pool {pool}' if pool else ''}", picture)
     if json:
