@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import inspect
 import json as jsons
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from carex.cli import output
-from carex.plugin import Handler
-from carex.registry import Registry, load
+from carex.cli import Root, output
+from carex.cli.handlers_check import check
+from carex.cli.handlers_new import new
+from carex.cli.handlers_run import run
+
+if TYPE_CHECKING:
+    from carex.plugin import Handler
+    from carex.registry import Registry
 
 command = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -21,9 +26,10 @@ def handlers() -> None:
 
 
 @command.command("list")
-def list_(json: Annotated[bool, output.Json] = False) -> None:
+def list_(ctx: typer.Context, json: Annotated[bool, output.Json] = False) -> None:
     """List the task types that can be worked on; broken plugins are named with their error."""
-    registry = load()
+    root: Root = ctx.obj
+    registry = root.registry
     found = [_facts(registry, handler) for _, handler in sorted(registry.handlers.items())]
     broken = [{"plugin": each.name, "package": each.package, "error": each.error} for each in registry.broken]
     if json:
@@ -36,9 +42,14 @@ def list_(json: Annotated[bool, output.Json] = False) -> None:
 
 
 @command.command()
-def show(type: Annotated[str, typer.Argument(metavar="TYPE")], json: Annotated[bool, output.Json] = False) -> None:
+def show(
+    ctx: typer.Context,
+    type: Annotated[str, typer.Argument(metavar="TYPE")],
+    json: Annotated[bool, output.Json] = False,
+) -> None:
     """Show what a task of this type is, and the schema of its payload."""
-    registry = load()
+    root: Root = ctx.obj
+    registry = root.registry
     handler = registry.handler(type)
     facts = {**_facts(registry, handler), "doc": inspect.getdoc(handler.function) or "", "schema": handler.schema()}
     if json:
@@ -47,6 +58,11 @@ def show(type: Annotated[str, typer.Argument(metavar="TYPE")], json: Annotated[b
     typer.echo(output.visible(f"{handler.type}  ({facts['package']}, plugin {facts['plugin']})\n\n{facts['doc']}\n"))
     typer.echo(f"Up to {handler.attempts} attempts of {output.ago(handler.timeout)} each. The payload:")
     typer.echo(jsons.dumps(facts["schema"], indent=2, ensure_ascii=False))
+
+
+command.command("new")(new)
+command.command("check")(check)
+command.command("run")(run)
 
 
 def _facts(registry: Registry, handler: Handler) -> dict[str, Any]:

@@ -229,6 +229,20 @@ def test_a_checked_plugins_secrets_are_secrets(tmp_path: Path) -> None:
     assert row(settings, "plugins.portal.webhook").value == "***"
 
 
+class Hosts(BaseModel, extra="forbid"):
+    headers: dict[str, SecretStr] = {}
+    folder: Path = Path("/srv")
+
+
+def test_secrets_in_a_plugins_table_are_secrets_and_a_path_is_text(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, {"CAREX_PLUGINS__HOSTS__HEADERS": '{"api.example": "Bearer canary"}'})
+    settings.plugin("hosts", Hosts)
+
+    assert settings.secrets() == {"Bearer canary"}
+    assert row(settings, "plugins.hosts.headers").value == {"api.example": "***"}
+    assert row(settings, "plugins.hosts.folder").value == "/srv"
+
+
 def test_the_check_covers_plugins_and_tables_of_nobody(tmp_path: Path) -> None:
     (tmp_path / "carex.toml").write_text("[server]\nport = 1.5\n[plugins.broken]\nx = 1\n[plugins.mial]\nx = 1\n")
 
