@@ -46,6 +46,11 @@ class Task:
     reply: Mapping[str, Any] | None = None
     """What it takes to answer whoever waits for the end of it; None if nobody does."""
 
+    @property
+    def repeated(self) -> bool:
+        """Whether this may have been tried before: here, or, where an engine owns the retries, as an earlier task."""
+        return self.attempt > 1 or (self.reply or {}).get("retries") is not None
+
 
 def stored(columns: Sequence[Any]) -> Task:
     """The task that a queue keeps: its fields in their order, `payload` and `reply` (or nothing) as compact JSON.

@@ -53,7 +53,7 @@ async def say_in_timeline(portal: Portal, type: int, item: int, text: str, task:
         raise Fail("the comment's text is empty")
     mark = f"#carex-{hashlib.sha256(mark_of(task).encode()).hexdigest()[:12]}"
     owner = {"ENTITY_ID": item, "ENTITY_TYPE": name_of(type)}
-    if task.attempt > 1:
+    if task.repeated:
         asked = {"filter": owner, "select": ["ID", "COMMENT"], "order": {"ID": "DESC"}}
         async for row in portal.list("crm.timeline.comment.list", asked):
             if isinstance(row, dict) and mark in str(row.get("COMMENT", "")):

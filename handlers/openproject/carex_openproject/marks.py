@@ -47,7 +47,7 @@ async def once(
 ) -> tuple[dict[str, Any], bool]:
     """What `look` finds, or what `make` makes if it finds nothing; and whether it was made."""
     found = await look()
-    if found is None and task.attempt > 1:
+    if found is None and task.repeated:
         # The worker may have died while OpenProject was still making it.
         await asyncio.sleep(settle)
         found = await look()
