@@ -122,6 +122,7 @@ class CamundaSettings(Section):
     max_work: float = Field(86400.0, gt=0)
     long_poll: float = Field(5.0, gt=0, le=60)
     topics: tuple[str, ...] = ()
+    other_topics: tuple[str, ...] = ()
     retries: int = Field(3, ge=1)
     retry_timeout: float = Field(30.0, ge=0)
     completes: int = Field(8, ge=1)

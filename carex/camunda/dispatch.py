@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import anyio
@@ -161,11 +162,11 @@ class Dispatch:
         quiet = False
         while not stopping.is_set():
             try:
-                self._busy = await self._engine.topic_names()
+                self._busy = self._ours(await self._engine.topic_names())
                 new = self._learn(self._busy)
                 if self._clock() - looked >= MODELS:
                     looked = self._clock()
-                    self._learn(await self._models.topics())
+                    self._learn(self._ours(await self._models.topics()))
                     self._topics = {each: seen for each, seen in self._topics.items() if seen > looked - KEEP}
                     self._stats.working = await self._engine.count_external_tasks(
                         workerId=self._camunda.worker_id, locked=True
@@ -199,6 +200,11 @@ class Dispatch:
         now = self._clock()
         self._topics.update((topic, max(self._topics.get(topic, now), now)) for topic in topics)
         return new
+
+    def _ours(self, topics: Collection[str]) -> list[str]:
+        """Without those that other programs fetch themselves."""
+        others = self._camunda.other_topics
+        return [topic for topic in topics if not any(fnmatchcase(topic, pattern) for pattern in others)]
 
     def _open(self, topics: Iterable[str]) -> list[str]:
         """Those whose way through RabbitMQ is not known to be shut."""

@@ -17,7 +17,7 @@ from tests.system.conftest import Installation
 from tools.servers import MailSink, SimulatedPortal
 
 if TYPE_CHECKING:
-    from tools.servers import Broker, Engine, Vhost
+    from tools.servers import Engine, Vhost
 
 EXAMPLES = Path(__file__).parents[2] / "tools" / "examples"
 
