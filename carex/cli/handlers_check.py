@@ -41,9 +41,9 @@ def check(
     broken = [each for each in root.registry.broken if name in (None, each.name)]
     if not loaded and not broken:
         raise NotFound(f"No plugin {name!r}.", "`carex handlers list` shows what there is.")
-    lines = [_broken(each) for each in broken]
+    lines = [broken_line(each) for each in broken]
     for each in loaded:
-        lines += _lines(root, each.plugin, each.package)
+        lines += lines_of(root, each.plugin, each.package)
     if json:
         output.emit("handlers-check", {"ok": not any(each.fix for each in lines), "found": [*map(asdict, lines)]})
     else:
@@ -73,11 +73,12 @@ def findings(root: Root, plugin: Plugin) -> Sequence[Finding]:
         return [Finding(f"{type(error).__name__}: {error}", "This is a fault of the plugin: tell its author.")]
 
 
-def _broken(each: Broken) -> Line:
+def broken_line(each: Broken) -> Line:
     return Line(each.name, f"cannot be loaded ({each.package}): {each.error}", "mend it, or uninstall it")
 
 
-def _lines(root: Root, plugin: Plugin, package: str) -> Iterator[Line]:
+def lines_of(root: Root, plugin: Plugin, package: str) -> Iterator[Line]:
+    """What is to be said about one plugin: its settings, what it offers, and what its own checks find."""
     try:
         if plugin.settings:
             root.settings.plugin(plugin.name, plugin.settings)

@@ -27,6 +27,6 @@ async def open_portal(settings: Settings, share: Share | None = None) -> AsyncIt
 
 plugin = Plugin("bitrix24", settings=Settings, client=open_portal)
 
-from carex_bitrix24 import assign, employees, events, items, messages, presence, tasks, webhooks  # noqa: E402, F401 - they register themselves
+from carex_bitrix24 import assign, check, employees, events, items, messages, presence, tasks, webhooks  # noqa: E402, F401 - they register themselves
 
 __all__ = ["Settings", "open_portal", "plugin"]

@@ -53,6 +53,7 @@ class Portal:
             logger.warning("WEBHOOK_CAREX is not set: what needs the portal will wait.")
         self._wire = Wire(settings, transport)
         rate = settings.requests_per_second
+        self.limits = f"calls keep to {rate:g} requests a second, and {settings.burst:g} at once after a pause"
         name = f"bitrix24:{urlsplit(self._wire.base).netloc.lower()}"
         limiter = (share or Share(clock=clock)).limiter(name, rate=rate, burst=settings.burst)
         breaker = Breaker(limiter, clock)
