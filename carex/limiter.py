@@ -52,8 +52,16 @@ class Bucket:
     """How much went in at a time when it was last refused."""
     closed: dict[str, tuple[float, str]] = field(default_factory=dict)
     """Until when, and why, by key."""
+    rate: float = 0.0
+    burst: float = 0.0
+    """What the last reservation took for allowed; for whoever only looks."""
+
+    def room(self, now: float) -> float:
+        """How many requests could go at once now."""
+        return max(0.0, self._room(now, self.burst) - max(0.0, self.empty_at - now) * self.rate)
 
     def reserve(self, now: float, rate: float, burst: float) -> Permit:
+        self.rate, self.burst = rate, burst
         closures = self._closures(now)
         if ALL in closures:
             return Permit(closures[ALL].left, closures, False)

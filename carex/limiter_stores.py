@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from carex.database import Connection, cannot_answer, connect
+from carex.database import read as look_into
 from carex.errors import Unreachable
 from carex.limiter import Bucket, Share, Store, read, written
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from carex.queue.redis_line import Line
 
 T = TypeVar("T")
+PLACE = "carex:{limits}:"
+"""What the keys of buckets in Redis begin with."""
 SCHEMA = "CREATE TABLE buckets (name TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;\n"
 # Swaps a bucket that is still as it was read; and tells the time, which is the same for all machines.
 SCRIPT = """
@@ -39,6 +42,37 @@ def share_of(queue_url: str, folder: Path) -> Share:
         return SqliteStore(folder / "limits.db")
 
     return Share(open_store)
+
+
+def look(queue_url: str, folder: Path) -> dict[str, Bucket]:
+    """Every bucket by its name, without changing any. Raises Unreachable."""
+    if queue_url.startswith(("redis://", "rediss://")):
+        return {name: read(text) for name, text in _in_redis(queue_url).items()}
+    path = folder / "limits.db"
+    if not path.is_file():
+        return {}
+    rows = look_into(path, lambda connection: connection.execute("SELECT name, state FROM buckets").fetchall())
+    return {row["name"]: read(row["state"]) for row in rows}
+
+
+def _in_redis(url: str) -> dict[str, str]:
+    from redis.exceptions import RedisError
+
+    from carex.queue.redis_line import ask, connect_later, place_of
+    from carex.queue.redis_server import explain
+
+    connection = connect_later(url)
+    found: dict[str, str] = {}
+    cursor = ""
+    try:
+        while cursor != "0":
+            cursor, keys = ask(connection, "SCAN", cursor or "0", "MATCH", f"{PLACE}*", "COUNT", "1000")
+            found |= {key.removeprefix(PLACE): ask(connection, "GET", key) for key in keys}
+    except (RedisError, OSError) as error:
+        raise explain(error, place_of(connection)) from None
+    finally:
+        connection.disconnect()
+    return found
 
 
 class SqliteStore:
@@ -106,7 +140,7 @@ class RedisStore:
         await self._line.close()
 
     async def _call(self, name: str, *arguments: str) -> tuple[str, str, str]:
-        answer = await self._line.call("carex:{limits}:", name, *arguments)
+        answer = await self._line.call(PLACE, name, *arguments)
         if not isinstance(answer, list) or len(answer) != 3:
             raise Unreachable("Redis answers what nobody asked.")
         return answer[0], answer[1], answer[2]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "init": "Write carex.toml and .env here and create the databases.",
     "doctor": "Look at everything that is configured, and say what is wrong and how to mend it.",
+    "status": "Show how everything is now: tasks, rates, workers, failures, limits, the bridge.",
+    "top": "Show how everything is, live.",
     "serve": "Take work in over HTTP.",
     "worker": "Run the handlers of waiting tasks.",
     "workers": "Look at the workers, and what each is doing.",

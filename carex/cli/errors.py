@@ -49,7 +49,7 @@ def list_(
         return (await queue.counts()).of("failed"), found
 
     total, found = on_queue(ctx.obj, look)
-    causes = _causes(found)[:limit] if group else []
+    causes = causes_of(found)[:limit] if group else []
     if json:
         content = {"causes": causes} if group else {"tasks": [plain(entry) for entry in found]}
         output.emit("errors", {"queue": QUEUE, "failed": total, **content})
@@ -152,7 +152,7 @@ def _do(root: Root, done: str, verb: str, act: Act, chosen: Chosen, dry_run: boo
         raise PartlyFailed(f"No failed task {', '.join(unknown)}.", "`carex errors list` shows them.")
 
 
-def _causes(found: list[Entry]) -> list[dict[str, Any]]:
+def causes_of(found: list[Entry]) -> list[dict[str, Any]]:
     """Failed tasks by type and reason, numbers in reasons apart; the most frequent cause first."""
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in found:

@@ -63,6 +63,11 @@ class Portal:
         return f"<Portal {self._wire.base if self._configured else 'not configured'}>"
 
     @property
+    def address(self) -> str:
+        """Where it is, without the secret."""
+        return self._wire.base
+
+    @property
     def user_id(self) -> int:
         """Whose webhook it is."""
         return self._wire.user_id
