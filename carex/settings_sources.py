@@ -193,7 +193,10 @@ def _toml(text: str, file: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         at = re.search(r" \(at line (\d+), column \d+\)", str(error))
         where = f"{file}:{at.group(1)}" if at else file
-        raise ConfigError(f"{where}: not valid TOML: {str(error).replace(at.group() if at else '', '')}.") from None
+        reason = str(error).replace(at.group() if at else "", "")
+        if re.search("Cannot declare .* twice", reason):
+            reason += ". The file has this table already: put the lines below its other heading"
+        raise ConfigError(f"{where}: not valid TOML: {reason}.") from None
 
 
 def _key_lines(text: str) -> dict[str, int]:

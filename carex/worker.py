@@ -33,6 +33,7 @@ from carex.queue import Answer, Delivery, Queue
 from carex.registry import Registry
 from carex.settings import Settings
 from carex.task import BpmnError, Done, Fail, Outcome, Retry, Unfinished, Wait
+from carex.waits import Waits
 
 CLAIM_WAIT = 5.0
 WATCH = 0.5
@@ -94,6 +95,7 @@ class Worker:
         self._running = 0
         self._finished: list[Result] = []
         self._counters: dict[str, float] = {}
+        self._waits = Waits()
         self._elsewhere: set[str] = set()  # types that another home has to run
         self._stops = 0
         self._stopping = asyncio.Event()
@@ -275,7 +277,7 @@ class Worker:
             )
 
     def _account(self, results: list[Result], outcomes: list[tuple[Delivery, Outcome]]) -> None:
-        """Count and log; a line a task, but one write for all that went well."""
+        """Count and log; a line a task, but one write for all that went well or wait."""
         quiet, counters = [], self._counters
         for result, (delivery, outcome) in zip(results, outcomes, strict=True):
             task = delivery.task
@@ -289,8 +291,12 @@ class Worker:
                 quiet.append(line)
             elif isinstance(outcome, (Retry, Wait)):
                 self.report.set_back += 1
-                level = "INFO" if isinstance(outcome, Wait) else "WARNING"
-                log.lines(level, __name__, [f"{line} next_in={outcome.delay or 0:.1f}s: {outcome.reason}"])
+                line = f"{line} next_in={outcome.delay or 0:.1f}s: {outcome.reason}"
+                if isinstance(outcome, Wait):
+                    quiet.append(line)
+                    log.lines("INFO", __name__, self._waits.note(task.type, outcome.reason))
+                else:
+                    log.lines("WARNING", __name__, [line])
             else:
                 self.report.failed += 1
                 log.lines("ERROR", __name__, [f"{line}: {outcome}"])

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from carex.cli import Root
-from carex.errors import Refused, Unreachable
+from carex.errors import ConfigError, Refused, Unreachable
 from carex.task import Retry, Unfinished, Wait
 
 if TYPE_CHECKING:
@@ -24,11 +24,14 @@ async def client_of(root: Root, plugin: Plugin) -> AsyncIterator[Any]:
     logger.remove()  # what is worth knowing is in the error
     settings = root.settings
     own = settings.plugin(plugin.name, plugin.settings) if plugin.settings else None
+    client: Any = None
     share = share_of(settings.queue.url, settings.home / "data")
     try:
         async with plugin.open_client(own, share) as client:
             yield client
     except (Wait, Retry) as outcome:
+        if getattr(client, "misconfigured", False):  # a client may know that waiting will not help
+            raise ConfigError(outcome.reason, "Nothing was changed.") from None
         raise Unreachable(outcome.reason, "Nothing was changed; try again when that is mended.") from None
     except Unfinished as outcome:
         raise Refused(outcome.reason) from None

@@ -50,6 +50,7 @@ def show(
 @command.command()
 def check(ctx: typer.Context, json: Annotated[bool, output.Json] = False) -> None:
     """Check every setting, also those of the plugins, and name everything that is wrong."""
+    from carex.cli.rules import doubts
     from carex.registry import load
     from carex.settings import problems
 
@@ -59,12 +60,15 @@ def check(ctx: typer.Context, json: Annotated[bool, output.Json] = False) -> Non
     except ConfigError:  # a setting is wrong; which one, is said below
         registry = load()
     found = problems(root.home, root.config, _models(registry)) or _misfits(root.settings, registry)
+    odd = [] if found else doubts(root.settings)
     if json:
-        output.emit("config-check", {"ok": not found, "problems": found})
+        output.emit("config-check", {"ok": not found, "problems": found, "warnings": odd})
     if found:
         raise ConfigError("\n".join(found))
     if not json:
-        output.talk("The settings are in order.")
+        for each in odd:
+            output.talk(f"Warning: {each}")
+        output.talk("The settings are in order." if not odd else "The settings can be used.")
 
 
 def _misfits(settings: Settings, registry: Registry) -> list[str]:

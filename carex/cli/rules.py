@@ -56,6 +56,7 @@ def rules_of(settings: Settings) -> Rules:
 
 def misfits(settings: Settings, registry: Registry) -> Iterator[str]:
     """What the rules name and nobody here offers."""
+    from carex.people.doubts import bad_conditions
     from carex.people.strategies import STRATEGIES, check
 
     rules = rules_of(settings)
@@ -65,9 +66,24 @@ def misfits(settings: Settings, registry: Registry) -> Iterator[str]:
             check(strategy, {**STRATEGIES, **registry.strategies})
         except ConfigError as error:
             yield f"{place}: {error}"
+    for pool in rules.pools:
+        yield from (f"the pool {pool.name}: {text}" for text in bad_conditions(pool.when))
     for source in rules.sources:
         if source not in registry.presences:
             yield f"people.sources: no plugin here offers {source!r}. There are: {', '.join(registry.presences)}."
+
+
+def doubts(settings: Settings) -> list[str]:
+    """What in the rules is allowed, but hardly meant."""
+    from carex.people import Directory, User
+    from carex.people.doubts import doubts_of
+
+    file, everybody = settings.home / "data" / "people.db", list[User]()
+    if file.is_file():
+        directory = Directory(file)
+        everybody.extend(directory.list())
+        directory.close()
+    return list(doubts_of(rules_of(settings), everybody))
 
 
 def people_of(settings: Settings, queue: Queue, registry: Registry) -> People:

@@ -18,6 +18,7 @@ from carex.cli.users_sync import sync
 from carex.cli.users_table import table
 from carex.errors import UsageError
 from carex.people.directory import Directory
+from carex.people.doubts import goes_by_weights
 from carex.people.sheet import read_sheet
 from carex.people.terms import parse_terms
 from carex.people.until import parse_until, written
@@ -116,6 +117,8 @@ def set_(
         told = directory.set(parse_id(id), changes)
         user = directory.get(parse_id(id))
     output.talk(f"{user.name} ({user.id}): {told or 'that is so already'}.")
+    if "weight" in changes and not goes_by_weights(rules_of(ctx.obj.settings)):
+        output.talk('No strategy in use goes by weights: set people.strategy = "weighted" in carex.toml.')
 
 
 @command.command()

@@ -24,7 +24,7 @@ def sync(
 ) -> None:
     """Add and rename employees as the portal says; take over who is active, departments and time zones.
 
-    Exclusions and what else was set here stay as they are. Nobody is removed.
+    Exclusions and what else was set here stay as they are. Nobody is removed: who is unknown there is named.
     """
     import asyncio
 
@@ -32,20 +32,29 @@ def sync(
 
     root: Root = ctx.obj
     found = asyncio.run(_ask(root, _plugin(root, source)))
+    ids = {each.id for each in found}
     directory = Directory(root.people_file)
     try:
+        strangers = [user for user in directory.list() if user.active and user.id not in ids]
         changes = directory.sync(found, dry_run=dry_run)
     finally:
         directory.close()
     if json:
         told = [change._asdict() for change in changes]
-        output.emit("users-sync", {"employees": len(found), "changes": told, "dry_run": dry_run})
+        output.emit(
+            "users-sync",
+            {"employees": len(found), "changes": told, "unknown": [user.id for user in strangers], "dry_run": dry_run},
+        )
         return
     output.table(
         ["ID", "What", "Detail"],
         [(change.user_id, change.what, change.detail) for change in changes],
         empty="Everything is as the portal says already.",
     )
+    for user in strangers:
+        output.talk(
+            output.visible(f"{user.id} {user.name} is not among them, but is here: carex users remove {user.id}")
+        )
     output.talk(f"{len(found)} employees, {len(changes)} changes{', none of them made' if dry_run else ''}.")
 
 

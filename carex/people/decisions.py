@@ -20,11 +20,13 @@ from carex.choice import DRAW_BITS
 from carex.database import Connection, Database
 from carex.errors import ConfigError
 from carex.people import ledger, presence, strategies
-from carex.people.eligibility import LASTING, name_of, sort_out, why_nobody
+from carex.people.eligibility import LASTING, Given, Presence, name_of, sort_out, why_nobody, why_not_fallback
 from carex.people.home import Register, home_id, home_of
 from carex.people.inputs import Inputs, Share
 from carex.people.ledger import Decision
 from carex.people.presence import Ask
+from carex.people.returns import BY as BY_LOAD
+from carex.people.returns import last_turn, lifted
 from carex.people.rules import Pool, Rules
 from carex.people.schema import migrations
 from carex.people.strategies import FALLBACK, STRATEGIES, Strategy, parts_of
@@ -113,6 +115,17 @@ class People:
             raise found
         return found
 
+    async def anybody(self, task: Task, entity: str, *, again: bool = False) -> None:
+        """Raise `Wait` if `decide` would, whatever the facts are: to be asked before the portal is. Stores nothing."""
+        await self._be_at_home()
+        case = Case(task.id, entity, None, again)
+        found = await self._database.read(partial(self._nobody, case=case, asked=not self.rules.sources))
+        if isinstance(found, Missing):
+            await self._ask(found)
+            found = await self._database.read(partial(self._nobody, case=case, asked=True))
+        if isinstance(found, Wait):
+            raise found
+
     async def refresh(self) -> None:
         """Ask every source anew, however fresh its answer is."""
         ids = presence.askable(await self.users())
@@ -169,12 +182,11 @@ class People:
         """Look up or decide, in the caller's transaction. `Wait` is returned: raised, it would undo the neighbours."""
         now = self._clock()
         latest = ledger.latest(connection, case.entity)
-        if self._ledger and latest:
-            if ledger.has_decided(connection, case.task_id, case.entity, case.again):
-                return ledger.decision_of(latest, reused=True)  # maybe a later task has given it to another
-            if not case.again and now - latest["decided_at"] < self._window and self._holds(connection, latest, now):
-                repeated = {"task_id": case.task_id, "decided_at": now, "again": False, "reused_from": latest["id"]}
-                return ledger.decision_of(ledger.insert(connection, {**latest, **repeated}), reused=True)
+        if latest and self._decided(connection, case):
+            return ledger.decision_of(latest, reused=True)  # maybe a later task has given it to another
+        if latest and self._repeats(connection, case, latest, now):
+            repeated = {"task_id": case.task_id, "decided_at": now, "again": False, "reused_from": latest["id"]}
+            return ledger.decision_of(ledger.insert(connection, {**latest, **repeated}), reused=True)
         users = ledger.users(connection, now)
         sources = [] if asked else presence.stale(connection, self.rules, users, now)
         if about is None or sources:
@@ -196,19 +208,24 @@ class People:
                 return Missing(False, sources, presence.askable(users))
 
         round = latest["round"] + 1 if latest else 1
+        shares = {user.id: Share(user.weight, there.load.get(user.id, 0)) for user in eligible}
+        fallback, barred = (None, "") if eligible else self._fallback(pool, users, there, given)
         inputs = Inputs(
-            candidates={user.id: Share(user.weight, there.load.get(user.id, 0)) for user in eligible},
+            candidates=lifted(shares, *last_turn(connection, pool.name)) if BY_LOAD in parts else shares,
             draw=self._draw(connection, case.entity, round) if eligible else 0,
             facts=_plain({name: about[name] for name in self.rules.wanted() if name in about}),
             state=ledger.state(connection, pool.name, [*parts, "random"], [user.id for user in eligible]),
             sources={name: there.failed.get(name, "ok") for name in self.rules.sources},
-            fallback=None if eligible else self._fallback(pool, users, skipped),
+            fallback=fallback,
         )
         if not eligible:
-            if inputs.fallback is None:
-                return Wait(why_nobody(users, skipped, pool, self.rules, now), delay=self._retry_delay)
+            if fallback is None:
+                return Wait(why_nobody(users, skipped, pool, self.rules, now) + barred, delay=self._retry_delay)
             strategy = FALLBACK
-        chosen = strategies.choose(strategy, inputs, self._strategies)
+        try:
+            chosen = strategies.choose(strategy, inputs, self._strategies)
+        except ConfigError as error:  # a plugin's: it may be repaired
+            return Wait(error.message, delay=self._retry_delay)
         row = ledger.insert(
             connection,
             {
@@ -216,7 +233,7 @@ class People:
                 "entity": case.entity,
                 "round": round,
                 "user_id": chosen.user_id,
-                "user_name": next((user.name for user in users if user.id == chosen.user_id), f"user {chosen.user_id}"),
+                "user_name": next(user.name for user in users if user.id == chosen.user_id),
                 "strategy": strategy,
                 "pool": pool.name,
                 "chosen_by": chosen.by,
@@ -234,13 +251,39 @@ class People:
             ledger.remember(connection, pool.name, chosen.by, chosen.user_id, row["id"], chosen.credits)
         return ledger.decision_of(row, reused=False)
 
+    def _nobody(self, connection: Connection, case: Case, asked: bool) -> Wait | Missing | None:
+        """Why nobody could be chosen, from whatever pool; None: somebody perhaps, or somebody has been already."""
+        now = self._clock()
+        latest = ledger.latest(connection, case.entity)
+        if latest and (self._decided(connection, case) or self._repeats(connection, case, latest, now)):
+            return None
+        users, everybody = ledger.users(connection, now), self.rules.everybody()
+        given = ledger.given(connection, users, self.rules, now)
+        sources = [] if asked else presence.stale(connection, self.rules, users, now, presence.FRESH_NOBODY)
+        there = Presence(counts_open=True)  # as if all were there
+        if not sources:
+            there = presence.known(connection, self.rules, users, now, count=False)
+        eligible, skipped = sort_out(users, everybody, self.rules, there, given, now)
+        last = [self._fallback(pool, users, there, given) for pool in (everybody, *self.rules.pools)]
+        if not eligible and all(fallback is None for fallback, _ in last):
+            return Wait(why_nobody(users, skipped, everybody, self.rules, now) + last[0][1], delay=self._retry_delay)
+        return Missing(False, sources, presence.askable(users)) if sources else None
+
+    def _decided(self, connection: Connection, case: Case) -> bool:
+        return self._ledger and ledger.has_decided(connection, case.task_id, case.entity, case.again)
+
+    def _repeats(self, connection: Connection, case: Case, latest: Mapping[str, Any], now: float) -> bool:
+        """Whether the decision of another task holds for this one, too."""
+        recent = self._ledger and not case.again and now - latest["decided_at"] < self._window
+        return recent and self._holds(connection, latest, now)
+
     def _holds(self, connection: Connection, latest: Mapping[str, Any], now: float) -> bool:
         """Whether an earlier decision is good for another task: who has left, or is on leave, gets nothing new."""
-        if latest["strategy"] == FALLBACK:
-            return True
         user = next((user for user in ledger.users(connection, now) if user.id == latest["user_id"]), None)
         if user is None or barrier(user):
             return False
+        if latest["strategy"] == FALLBACK:
+            return True
         away = presence.known(connection, self.rules, [user], now, count=False).away
         return name_of(away.get(user.id, "")) not in LASTING
 
@@ -253,10 +296,18 @@ class People:
         digest = hashlib.blake2b(f"{entity} {round}".encode(), key=key, digest_size=8).digest()
         return int.from_bytes(digest, "big") >> 64 - DRAW_BITS
 
-    def _fallback(self, pool: Pool, users: list[User], skipped: Mapping[int, str]) -> int | None:
-        """Who gets what nobody can: whatever the hour, but not somebody who has left or is excluded."""
-        chosen = pool.fallback if pool.fallback is not None else self.rules.fallback
-        return None if name_of(skipped.get(chosen or 0, "")) in ("excluded", "inactive") else chosen
+    def _fallback(
+        self, pool: Pool, users: list[User], there: Presence, given: Mapping[int, Given]
+    ) -> tuple[int | None, str]:
+        """Who gets what nobody can, whatever the hour; or None, and why the fallback cannot take it either."""
+        id = self.rules.fallback_of(pool)
+        user = next((user for user in users if user.id == id), None)
+        if id is None:
+            return None, ""
+        if user is None:
+            return None, f"; the fallback {id} is not in the directory"
+        why = why_not_fallback(user, self.rules, there, given.get(user.id, Given()))
+        return (None, f"; the fallback {user.name}: {why}") if why else (user.id, "")
 
 
 def open_people(

@@ -16,6 +16,8 @@ from carex.people.user import User, barrier
 
 LASTING = frozenset({"excluded", "inactive", "paused", "absent"})
 """Reasons for which somebody is not given again what they were chosen for a moment ago."""
+LEFT = frozenset({"excluded", "inactive"})
+"""Reasons of a source for which not even a fallback gets anything."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,14 @@ def why_not(user: User, pool: Pool, rules: Rules, presence: Presence, given: Giv
         or _off_shift(user, rules, now)
         or presence.away.get(user.id)
         or _unknown(rules, presence)
-        or _over("daily_cap", user.daily_cap, given.today)
-        or _over("hourly_cap", user.hourly_cap, given.hour)
-        or _too_many_open(user, rules, presence)
+        or _full(user, rules, presence, given)
     )
+
+
+def why_not_fallback(user: User, rules: Rules, presence: Presence, given: Given) -> str | None:
+    """What speaks against giving somebody what nobody else can take. Hours, absence and the pool do not."""
+    away = presence.away.get(user.id, "")
+    return barrier(user) or (away if name_of(away) in LEFT else None) or _full(user, rules, presence, given)
 
 
 def name_of(reason: str) -> str:
@@ -86,6 +92,14 @@ def why_nobody(users: Iterable[User], skipped: Mapping[int, str], pool: Pool, ru
     coming = [start for start in starts if start is not None]
     soonest = f"; the next shift begins {clock_time(min(coming), rules.zone())}" if coming else ""
     return f"nobody available{where}: {reasons}{soonest}"
+
+
+def _full(user: User, rules: Rules, presence: Presence, given: Given) -> str | None:
+    return (
+        _over("daily_cap", user.daily_cap, given.today)
+        or _over("hourly_cap", user.hourly_cap, given.hour)
+        or _too_many_open(user, rules, presence)
+    )
 
 
 def _off_shift(user: User, rules: Rules, now: float) -> str | None:

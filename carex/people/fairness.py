@@ -48,13 +48,15 @@ class Fairness:
         return sum(line.shared for line in self.lines)
 
 
-def fairness_of(decisions: Iterable[Decision], zone: tzinfo | None = None) -> Fairness:
+def fairness_of(
+    decisions: Iterable[Decision], zone: tzinfo | None = None, known: Mapping[int, str] | None = None
+) -> Fairness:
     """Compare what was given with what should have been; a decision that repeats another does not count.
 
     Each decision expects of each of its candidates a share: their part of the weights where the strategy goes by
-    weights, otherwise the same for all.
+    weights, otherwise the same for all. `known` are the names of those who were given nothing.
     """
-    names: dict[int, str] = {}
+    names: dict[int, str] = {**(known or {})}
     given: Counter[int] = Counter()
     shared: Counter[int] = Counter()
     expected: dict[int, float] = defaultdict(float)

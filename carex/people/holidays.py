@@ -13,6 +13,7 @@ from carex.errors import ConfigError
 LONGEST = 366
 DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})|([0-9]{2})\.([0-9]{2})\.([0-9]{4})")
 YEARLY = re.compile(r"([0-9]{2})-([0-9]{2})")
+HINT = "Make this file, one day a line as in 2026-05-01, or take people.holidays out of carex.toml."
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def read_holidays(file: Path) -> Holidays:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"The holidays in {file} cannot be read: {reason}.", "See people.holidays.") from None
+        raise ConfigError(f"people.holidays: {file} cannot be read: {reason}.", HINT) from None
     days: set[date] = set()
     yearly: set[tuple[int, int]] = set()
     working: set[date] = set()

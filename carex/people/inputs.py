@@ -16,6 +16,8 @@ class Share:
 
     weight: float = 1.0
     load: float = 0.0
+    lift: float = 0.0
+    """What counts on top of the load, for whoever has come back: see `carex.people.returns`."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Inputs:
         """What this strategy sees."""
         state = self.state.get(strategy, {})
         candidates = tuple(
-            Candidate(id, share.weight, share.load, *state.get(id, (0, 0.0)))
+            Candidate(id, share.weight, share.load + share.lift, *state.get(id, (0, 0.0)))
             for id, share in sorted(self.candidates.items())
         )
         return Situation(candidates, self.draw, self.facts)
@@ -44,7 +46,7 @@ class Inputs:
         return replace(self, candidates={other: share for other, share in self.candidates.items() if other != id})
 
     def to_json(self) -> str:
-        shares = {str(id): [share.weight, share.load] for id, share in self.candidates.items()}
+        shares = {str(id): [share.weight, share.load, share.lift] for id, share in self.candidates.items()}
         state = {name: {str(id): of for id, of in each.items()} for name, each in self.state.items()}
         kept: dict[str, Any] = {"shares": shares, "facts": self.facts, "state": state, "sources": self.sources}
         if self.fallback is not None:

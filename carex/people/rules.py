@@ -62,8 +62,14 @@ class Rules:
 
     def pool(self, facts: Mapping[str, Any]) -> Pool:
         """The first pool that takes work with these facts; else everybody, under the name ''."""
-        everybody = Pool(strategy=self.strategy, fallback=self.fallback)
-        return next((pool for pool in self.pools if pool.takes(facts)), everybody)
+        return next((pool for pool in self.pools if pool.takes(facts)), self.everybody())
+
+    def everybody(self) -> Pool:
+        """Who gets what no pool takes."""
+        return Pool(strategy=self.strategy, fallback=self.fallback)
+
+    def fallback_of(self, pool: Pool) -> int | None:
+        return pool.fallback if pool.fallback is not None else self.fallback
 
     def wanted(self) -> frozenset[str]:
         """The facts about the work that the rules ask for."""

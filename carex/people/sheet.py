@@ -81,7 +81,7 @@ def read_sheet(file: Path) -> Sheet:
 
 def _rows(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The heading, and the rows that are not empty, each with the number of its first line."""
-    text = _text(file)
+    text = read_text(file)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if ";" in text.partition("\n")[0] else ",")
     rows, number = [], 1
     try:
@@ -94,7 +94,8 @@ def _rows(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return heading, [(number, row) for number, row in rows[1:] if any(cell.strip() for cell in row)]
 
 
-def _text(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """The text of a file in UTF-8 or, as older spreadsheets write it, Windows-1251. Raises `UsageError`."""
     try:
         data = file.read_bytes()
     except OSError as error:

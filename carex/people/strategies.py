@@ -46,7 +46,10 @@ def check(strategy: str, known: Mapping[str, Strategy]) -> None:
 
 
 def choose(strategy: str, inputs: Inputs, known: Mapping[str, Strategy] | None = None) -> Chosen:
-    """Whom the strategy, or chain of them, chooses. The order of the candidates does not matter."""
+    """Whom the strategy, or chain of them, chooses. The order of the candidates does not matter.
+
+    Raises `ConfigError` if a strategy is not there, raises something, or chooses somebody who is no candidate.
+    """
     if strategy == FALLBACK and inputs.fallback is not None:
         return Chosen(inputs.fallback, FALLBACK, "nobody was available", {})
     known = STRATEGIES if known is None else known
@@ -54,14 +57,27 @@ def choose(strategy: str, inputs: Inputs, known: Mapping[str, Strategy] | None =
     if not inputs.candidates or not 0 <= inputs.draw < 1 << DRAW_BITS:
         raise ValueError("choose() needs a candidate, and a draw from 0 to 2**53 - 1.")
     for part in [*parts_of(strategy), "random"]:
-        situation = inputs.situation(part)
-        found = (known if part in known else STRATEGIES)[part](situation)
-        if found is not None:
-            choice = found if isinstance(found, Choice) else Choice(found)
-            if choice.user_id not in inputs.candidates:
-                raise ConfigError(f"The strategy {part!r} chose {choice.user_id}, who is no candidate.")
+        choice = _ask((known if part in known else STRATEGIES)[part], part, inputs.situation(part))
+        if choice is not None:
             return Chosen(choice.user_id, part, choice.note, choice.credits)
     raise AssertionError("random always has an answer")
+
+
+def _ask(strategy: Strategy, name: str, situation: Situation) -> Choice | None:
+    """What a strategy answers. It may be a plugin's: whatever is wrong with it becomes a `ConfigError`."""
+    try:
+        found = strategy(situation)
+        if found is None:
+            return None
+        choice = found if isinstance(found, Choice) else Choice(found)
+        credits = {int(id): float(credit) for id, credit in choice.credits.items()}
+    except Exception as error:  # noqa: BLE001 - a stranger's code
+        raise ConfigError(f"The strategy {name!r} failed: {type(error).__name__}: {error}") from None
+    if all(choice.user_id != each.id for each in situation.candidates):
+        raise ConfigError(f"The strategy {name!r} chose {choice.user_id!r:.40}, who is no candidate.")
+    if not all(map(math.isfinite, credits.values())):
+        raise ConfigError(f"The strategy {name!r} wants to remember a number that is none.")
+    return replace(choice, note=str(choice.note), credits=credits)
 
 
 def _random(given: Situation) -> Choice:
@@ -94,7 +110,7 @@ def _weighted(given: Situation) -> Choice:
 def _least_loaded(given: Situation) -> Choice:
     """Who has the fewest open items for their weight; of several, whose last turn was longest ago."""
     first = min(given.candidates, key=lambda each: (_burden(each), each.turn, each.id))
-    return Choice(first.id, f"{first.load:g} open")
+    return Choice(first.id, f"{first.load:g} open for weight {first.weight:g}")
 
 
 def _burden(each: Candidate) -> float:

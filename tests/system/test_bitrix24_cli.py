@@ -57,6 +57,20 @@ def test_a_deal_whose_task_is_gone_but_that_was_given_away_is_not_put_again(
     assert installation.ask("deals", "reconcile")["put"] == []
 
 
+def test_deals_that_colleagues_have_taken_meanwhile_stay_theirs(
+    installation: Installation, portal: Callable[..., SimulatedPortal]
+) -> None:
+    bitrix = portal(*FAST)
+    later = "2099-01-01T00:00:00+03:00"
+    add_deals(bitrix, range(1, 2), assignedById=5, updatedTime=later, updatedBy=5)
+    add_deals(bitrix, range(2, 3), assignedById=77, updatedTime=later, updatedBy=5)  # merely edited
+    add_deals(bitrix, range(3, 4), assignedById=5)  # as it was made
+
+    told = installation.ask("deals", "reconcile")
+
+    assert (told["put"], told["taken"]) == ([2, 3], [{"deal_id": 1, "user_id": 5}])
+
+
 def test_reconcile_may_be_told_which_deals(installation: Installation, portal: Callable[..., SimulatedPortal]) -> None:
     bitrix = portal(*FAST)
     add_deals(bitrix, range(1, 3), categoryId=0)
@@ -79,6 +93,15 @@ def test_a_portal_that_is_away_is_said_to_be_unreachable(installation: Installat
     assert ended.returncode == 6
     assert "no connection to http://127.0.0.1:9" in ended.stderr
     assert "s3cr3tw0rd" not in ended.stderr
+
+
+def test_a_wrong_webhook_is_a_matter_of_settings(
+    installation: Installation, portal: Callable[..., SimulatedPortal]
+) -> None:
+    bitrix = portal(*FAST)
+    installation.env["WEBHOOK_CAREX"] = urljoin(bitrix.webhook, "/rest/1/wrong0secret/")
+
+    assert installation.run("users", "sync").returncode == 3
 
 
 def test_sync_takes_over_who_works_there_and_leaves_exclusions_alone(
@@ -104,3 +127,13 @@ def test_sync_takes_over_who_works_there_and_leaves_exclusions_alone(
     assert (known[3].excluded, known[3].reason) == (True, "on leave")
     assert (known[5].active, known[6].time_zone) == (False, "Asia/Omsk")
     assert installation.ask("users", "sync")["changes"] == []
+
+
+def test_sync_names_whom_the_portal_does_not_know_and_leaves_them(
+    installation: Installation, portal: Callable[..., SimulatedPortal]
+) -> None:
+    portal(*FAST)
+    installation.run("users", "add", "4711", "Guest")
+
+    assert installation.ask("users", "sync")["unknown"] == [4711]
+    assert 4711 in [user["id"] for user in installation.ask("users", "list")["users"]]

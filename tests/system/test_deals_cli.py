@@ -111,6 +111,32 @@ def test_a_dry_run_with_nobody_there_says_why_it_would_wait(house: Installation)
     )
 
 
+def test_a_dry_run_notices_that_there_is_no_such_deal(
+    installation: Installation, portal: Callable[..., SimulatedPortal]
+) -> None:
+    portal("--no-auto-create")
+    ended = installation.run("deals", "assign", "4711", "--dry-run")
+    assert (ended.returncode, "The portal has no deal 4711" in ended.stderr) == (4, True)
+
+
+def test_a_dry_run_and_the_explanation_say_that_a_person_was_faster(house: Installation, tmp_path: Path) -> None:
+    house.put(Task("bitrix_assign", {"deal_id": 101, "was": 3}))
+    foretold = house.run("deals", "assign", "101", "--dry-run").stdout
+    house.run("worker", "--burst")
+    told = house.run("deals", "explain", "101").stdout
+    assert foretold.startswith("deal:101 stays with 1 ")
+    assert told.startswith("deal:101 stays with 1 ")
+
+
+def test_a_simulation_names_who_gets_what_and_asks_the_portal_only_about_now(house: Installation) -> None:
+    file = house.home / "deals.csv"
+    file.write_text("id,created,amuont\n1,2026-11-20 12:00,1\n")
+    said = house.run("deals", "simulate", str(file))
+    assert "1     2026-11-20 12:00  1 " in said.stdout
+    assert "NOT asked: absence" in said.stderr
+    assert "No rule asks for these columns: amuont" in said.stderr
+
+
 @pytest.mark.parametrize("strategy", ["random", "weighted"])
 def test_a_simulation_gives_the_people_of_the_real_run(house: Installation, strategy: str) -> None:
     house.env["CAREX_PEOPLE__STRATEGY"] = strategy
@@ -131,7 +157,8 @@ def test_a_simulation_over_a_week_shows_who_waits_and_until_when(house: Installa
     file = house.home / "deals.csv"
     file.write_text("id,created,amount\n1,2026-11-20 12:00+03:00,1\n2,2026-11-21 12:00+03:00,1\n")  # Friday, Saturday
     said = house.run("deals", "simulate", str(file), "--without-portal")
-    assert "1 deals would have waited for somebody." in said.stdout
+    assert "1 deals would have waited for somebody: nobody available: 8 off_shift; the next shift" in said.stdout
+    assert "it was NOT asked" not in said.stderr
     found = house.ask("deals", "simulate", str(file), "--without-portal")
     assert [each["deal_id"] for each in found["assignments"]] == ["1", "2"]
     monday = 1_795_413_600.0  # 2026-11-23 09:00 in Moscow
@@ -190,6 +217,8 @@ def test_turns_are_kept_by_many_workers_of_which_some_are_killed(
         ('[people]\nholidays = "gone.txt"', "gone.txt cannot be read"),
         ('[[people.pools]]\nname = "a"\n[[people.pools]]\nname = "a"', "two pools have the name 'a'"),
         ('[[people.pools]]\nname = "a"\nwehn = {}', "people.pools.0.wehn"),
+        ('[[people.pools]]\nname = "a"\nwhen = { amount = ">=100 000" }', "without spaces"),
+        ("[people]\n[people]", "The file has this table already"),
     ],
 )
 def test_a_mistake_in_the_rules_is_named(installation: Installation, toml: str, message: str) -> None:

@@ -78,6 +78,9 @@ _WHOLE = frozenset(
         "invalid_request",
     }
 )
+_SCOPE = "the permission (scope) of this method"
+_SCOPES = {"user": "user_brief", "tasks": "task", "profile": "user_brief"}
+"""The scope that opens a method, where it is not the first part of its name."""
 _SECRET = "the webhook is not accepted: compare WEBHOOK_CAREX with the portal's inbound webhook"  # noqa: S105 - a sentence
 _FIXES = {
     "no_auth_found": _SECRET,
@@ -85,7 +88,7 @@ _FIXES = {
     "invalid_token": _SECRET,
     "expired_token": f"{_SECRET}; it may have expired",
     "authorization_error": _SECRET,
-    "insufficient_scope": "the webhook lacks a permission (scope): add it on the portal; crm.* methods need crm",
+    "insufficient_scope": f"the webhook lacks {_SCOPE}: add it on the portal",
     "user_access_error": "the webhook's owner may not use REST: create the webhook as another employee",
     "allowed_only_intranet_user": "the webhook's owner is no employee: create the webhook as an employee",
     "wrong_auth_type": "this method cannot be called through a webhook",
@@ -202,6 +205,12 @@ def _title(body: Any) -> str:
     text = body if isinstance(body, str) else "" if body is None else repr(body)
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
     return plain(title[1] if title else text)
+
+
+def named(reason: str, method: str) -> str:
+    """The reason with the scope that this method needs, if that is what is lacking."""
+    area = method.partition(".")[0]
+    return reason.replace(_SCOPE, f"the permission (scope) {_SCOPES.get(area, area)}")
 
 
 def plain(text: str) -> str:

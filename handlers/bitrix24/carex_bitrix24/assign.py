@@ -58,18 +58,10 @@ async def assign(subject: Subject, ctx: Context) -> dict[str, Any]:
     portal: Portal = ctx.client
     settings: Settings = ctx.settings or Settings()
     type, id, name = subject.type, subject.id, name_of(subject.type)
-    keep = settings.if_changed == "keep" and not subject.again
-    item: Mapping[str, Any] = {}
-    if keep or (type == DEAL and settings.contacts == "all"):
-        item = await read_item(portal, type, id)
-    if keep:
-        other = await guard.who_was_faster(item, f"{name}:{id}", subject.was, settings.holders, ctx)
-        if other:
-            ctx.log.info("{} {} stays with {}: somebody was faster", name, id, other)
-            return {f"{name}_id": id, "user_id": other, "outcome": "superseded", "contacts": {}}
-    # Who it is was written down before the first change, so that every repetition of this names the same person.
-    facts = partial(facts_of, portal, type, id, item, subject.cont_id)
-    chosen = await ctx.people.decide(ctx.task, f"{name}:{id}", again=subject.again, facts=facts)
+    item, chosen = await choose(subject, ctx)
+    if isinstance(chosen, int):
+        ctx.log.info("{} {} stays with {}: somebody was faster", name, id, chosen)
+        return {f"{name}_id": id, "user_id": chosen, "outcome": "superseded", "contacts": {}}
     contacts = _contacts(subject, item, settings)
 
     async def give_contacts() -> list[str]:
@@ -99,6 +91,29 @@ async def assign(subject: Subject, ctx: Context) -> dict[str, Any]:
         "outcome": "assigned",
         "contacts": dict(zip(map(str, contacts), said, strict=True)),
     }
+
+
+async def choose(subject: Subject, ctx: Context) -> tuple[Mapping[str, Any], Any]:
+    """What is known of the item, and the decision who gets it, or the id of a person who was faster. The portal is
+    only read.
+
+    Who it is is written down before the first change, so that every repetition of this names the same person.
+    """
+    portal: Portal = ctx.client
+    settings: Settings = ctx.settings or Settings()
+    type, id, entity = subject.type, subject.id, f"{name_of(subject.type)}:{subject.id}"
+    keep = settings.if_changed == "keep" and not subject.again
+    if not keep or guard.has_looked(entity, ctx):  # while nobody is there, what waits costs the portal nothing
+        await ctx.people.anybody(ctx.task, entity, again=subject.again)
+    item: Mapping[str, Any] = {}
+    if keep or (type == DEAL and settings.contacts == "all"):
+        item = await read_item(portal, type, id)
+    if keep:
+        other = await guard.who_was_faster(item, entity, subject.was, settings.holders, ctx)
+        if other:
+            return item, other
+    facts = partial(facts_of, portal, type, id, item, subject.cont_id)
+    return item, await ctx.people.decide(ctx.task, entity, again=subject.again, facts=facts)
 
 
 def _contacts(subject: Subject, item: Mapping[str, Any], settings: Settings) -> tuple[int, ...]:

@@ -5,15 +5,16 @@ What one process finds out is told to all others through the limiter, and after 
 
 from __future__ import annotations
 
+import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from carex_bitrix24.answers import Kind, Verdict
+from carex_bitrix24.answers import Kind, Verdict, named
 
 if TYPE_CHECKING:
     from carex.limiter import Closure, Limiter
@@ -26,6 +27,12 @@ LONGEST_PARK = 600.0
 LONGEST_OUTAGE_DELAY = 10.0
 PATIENCE = 5.0
 """Seconds without any answer after which calls are held back instead of sent."""
+RETURNS = 50.0
+"""So many a second of those turned away come again, for as long as that takes no more than `LONGEST_ROUND`."""
+LONGEST_ROUND = 30.0
+MOST_CRASHES = 5
+"""So many different calls that fail inside Bitrix24 one after the other, and no other answer, are an outage."""
+CRASHES_WITHIN = 10.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Breaker:
         self._silent_since: float | None = None
         self._resets_at: dict[str, float] = {}
         self._troubles: dict[str, Trouble] = {}
+        self._last_return = 0.0
+        self._crashes: dict[str, float] = {}  # calls that failed inside, and when
 
     def holds(self, method: str) -> Verdict | None:
         """Why a call is not to be sent now."""
@@ -53,8 +62,20 @@ class Breaker:
             trouble = self._troubles.get(key)
             left = trouble.until - self._clock() if trouble else 0.0
             if trouble and left > 0:
-                return Verdict(Kind.HELD, trouble.reason, delay=left + between(0.0, 3.0))
+                return Verdict(Kind.HELD, trouble.reason, delay=self.turn(left))
         return None
+
+    def turn(self, delay: float) -> float:
+        """After how many seconds one of those turned away is to come again, `delay` seconds being the least.
+
+        They form a line, so that a few are back soon and thousands do not come every few seconds to no end.
+        """
+        now = self._clock()
+        turn = self._last_return + between(0.5, 1.5) / RETURNS
+        self._last_return = (
+            turn if 0 <= turn - now - delay <= LONGEST_ROUND else now + delay + between(0.0, 1.0 / RETURNS)
+        )
+        return math.ceil(self._last_return) - now  # on the full second, so that one claim takes many
 
     def hear(self, closed: Mapping[str, Closure]) -> None:
         """Take over what other processes have found out."""
@@ -65,14 +86,26 @@ class Breaker:
                 state = known.state if known else closure.reason
                 self._troubles[key] = Trouble(closure.reason, state, now + closure.left)
 
-    async def learn(self, method: str, verdict: Verdict, probe: bool = False) -> Verdict:
+    async def learn(
+        self, method: str, verdict: Verdict, probe: bool = False, crashed: Collection[str] = (), within: bool = False
+    ) -> Verdict:
         """Draw conclusions; return the verdict with the time after which to come again.
 
-        Times are spread, so that tasks do not come back all at once.
+        Times are spread, so that tasks do not come back all at once. `crashed` are the calls that failed, if this is
+        a failure inside Bitrix24; where everything does, it becomes an outage. `within` says that the answer carries
+        others, which follow.
         """
+        verdict = replace(verdict, reason=named(verdict.reason, method))
+        if verdict.kind is Kind.CRASHED and self._all_crash(crashed, probe):
+            verdict = replace(verdict, kind=Kind.OUTAGE)
         if verdict.kind in (Kind.UNSENT, Kind.OUTAGE):
             return replace(verdict, delay=await self._note_silence(f"{method}: {verdict.reason}"))
+        if within and verdict.kind is Kind.DONE:
+            self._resets_at[method] = verdict.resets_at or self._resets_at.get(method, 0.0)
+            return verdict
         self._silent_since = None
+        if verdict.kind not in (Kind.CRASHED, Kind.LIMITED):
+            self._crashes.clear()
         if verdict.resets_at is not None:
             self._resets_at[method] = verdict.resets_at
         if verdict.kind in (Kind.BLOCKED, Kind.MISCONFIGURED, Kind.PARKED):
@@ -87,6 +120,13 @@ class Breaker:
         if verdict.kind is not Kind.CRASHED:
             await self._works_again(method, False)
         return verdict
+
+    def _all_crash(self, calls: Collection[str], probe: bool) -> bool:
+        now = self._clock()
+        if len(self._crashes) < MOST_CRASHES:
+            self._crashes = {call: at for call, at in self._crashes.items() if now - at < CRASHES_WITHIN}
+            self._crashes.update((call, now) for call in calls)
+        return probe or len(self._crashes) >= MOST_CRASHES
 
     def _closure(self, method: str, verdict: Verdict) -> tuple[str, float]:
         if verdict.kind is Kind.PARKED:
@@ -106,7 +146,8 @@ class Breaker:
         delay = between(0.4 * longest, longest)
         if silence >= PATIENCE:
             since = time.strftime("%H:%M:%S", time.localtime(self._silent_since))
-            await self._close(ALL, f"the portal has not answered since {since}: {reason}", delay, state="silent")
+            said = "failed inside at every call" if len(self._crashes) >= MOST_CRASHES else "not answered"
+            await self._close(ALL, f"the portal has {said} since {since}: {reason}", delay, state="silent")
         return delay
 
     async def _close(self, key: str, reason: str, delay: float, state: str = "") -> float:

@@ -12,7 +12,7 @@ from loguru import logger
 
 from carex import BpmnError, Fail, Retry, Share, Wait
 from carex_bitrix24 import batches
-from carex_bitrix24.answers import Kind, Verdict
+from carex_bitrix24.answers import Kind, Verdict, named
 from carex_bitrix24.breaker import Breaker
 from carex_bitrix24.sender import Asked, Sender
 from carex_bitrix24.settings import Settings
@@ -47,6 +47,8 @@ class Portal:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.errors = 0
+        self.misconfigured = settings.webhook is None
+        """Whether the latest answer says that a person has to change a setting."""
         self._seen: dict[str, Any] = {}
         self._configured = settings.webhook is not None
         if not self._configured:
@@ -84,6 +86,9 @@ class Portal:
         seen: T = self._seen.setdefault(what, value)
         return seen
 
+    def has_seen(self, what: str) -> bool:
+        return what in self._seen
+
     async def __aenter__(self) -> Portal:
         return self
 
@@ -106,7 +111,7 @@ class Portal:
         Raises Wait for limits, outages and settings that a person has to mend, Retry if Bitrix24 failed inside,
         BpmnError("NOT_FOUND") for a missing item and Fail for anything it refuses. When nobody can know whether the
         portal did it, a `repeatable` call is tried again; any other fails, so that nothing is done twice. With `settle`
-        it is a Retry after so many seconds: its handler has to look first whether the portal did it.
+        it is a Wait of so many seconds, or a Retry: its handler has to look first whether the portal did it.
 
         `rest3` calls the newer REST 3. With `key`, an Idempotency-Key of REST 3, a call is repeatable.
         """
@@ -193,6 +198,7 @@ class Portal:
             if asked.sent and not asked.repeatable:  # given back as if nothing had happened, it would be done twice
                 raise _outcome(asked, Verdict(Kind.OUTAGE, "given up before the answer came")) from None
             raise
+        self.misconfigured = verdict.kind is Kind.MISCONFIGURED
         if verdict.kind is Kind.DONE:
             return verdict
         self.errors += verdict.kind is not Kind.HELD
@@ -203,10 +209,10 @@ def _outcome(asked: Asked, verdict: Verdict) -> Wait | Retry | Fail | BpmnError:
     kind = verdict.kind
     if kind is Kind.HELD:
         return Wait(verdict.reason, verdict.delay)
-    reason = f"{asked.method}: {verdict.reason}"
+    reason = f"{asked.method}: {named(verdict.reason, asked.method)}"
     if kind in _UNKNOWN and not asked.repeatable:
         if asked.settle is not None:
-            return Retry(reason, asked.settle)
+            return Wait(reason, asked.settle) if kind is Kind.OUTAGE else Retry(reason, asked.settle)
         return Fail(f"{reason}. Nobody can know whether the portal did it: look there before you retry.")
     if kind is Kind.CRASHED:
         return Retry(reason)

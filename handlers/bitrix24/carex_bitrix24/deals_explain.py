@@ -41,10 +41,14 @@ def explain(ctx: typer.Context, deal_id: DealId, json: Annotated[bool, output.Js
         if not decision.reused:
             for line in words(decision, names, known):
                 typer.echo(output.visible(line))
-    if not decisions:
+    stays = next((each.result["user_id"] for each in tasks[:1] if _superseded(each)), None)
+    if stays is not None:
+        typer.echo(output.visible(f"deal:{deal_id} stays with {person(stays, names)}: somebody was faster than Carex"))
+    elif not decisions:
         typer.echo(f"deal:{deal_id} has been given to nobody yet")
     for repeat in repeats:
-        typer.echo(f"  Held too   for task {repeat.task_id}, {output.when(repeat.decided_at)}: {repeat.user_id}")
+        when = output.when(repeat.decided_at)
+        typer.echo(output.visible(f"  Held too   for task {repeat.task_id}, {when}: {person(repeat.user_id, names)}"))
     for entry in tasks:
         for line in _attempts(entry):
             typer.echo(output.visible(line))
@@ -70,6 +74,14 @@ async def _stored(root: Root, entity: str) -> tuple[Mapping[int, str], list[Deci
         return names, await people.decisions(entity=entity)
     finally:
         await people.close()
+
+
+def person(id: int, names: Mapping[int, str]) -> str:
+    return f"{id} {names.get(id, '')}".strip()
+
+
+def _superseded(entry: Entry) -> bool:
+    return entry.state == "done" and isinstance(entry.result, dict) and entry.result.get("outcome") == "superseded"
 
 
 def _plain(entry: Entry) -> dict[str, Any]:

@@ -36,9 +36,9 @@ def report(
     from carex.people.fairness import fairness_of
 
     root: Root = ctx.obj
-    found = asyncio.run(_decisions(root, time.time() - seconds(since)))
+    found, names = asyncio.run(_decisions(root, time.time() - seconds(since)))
     wanted = [each for each in found if each.entity.startswith("deal:") and pool in (None, each.pool)]
-    fairness = fairness_of(wanted, rules_of(root.settings).zone())
+    fairness = fairness_of(wanted, rules_of(root.settings).zone(), names)
     if picture is not None:
         draw(fairness, f"Deals of the last {since}{f', pool {pool}' if pool else ''}", picture)
     if json:
@@ -125,11 +125,12 @@ def _days(fairness: Fairness, days: Sequence[Any]) -> Iterator[list[object]]:
         yield [day.isoformat(), *(fairness.by_day[day].get(line.user_id, 0) or "–" for line in fairness.lines)]
 
 
-async def _decisions(root: Root, since: float) -> list[Decision]:
+async def _decisions(root: Root, since: float) -> tuple[list[Decision], dict[int, str]]:
+    """The decisions, and everybody's name."""
     from carex.people import open_people
 
     people = open_people(root.people_file)
     try:
-        return await people.decisions(since=since)
+        return await people.decisions(since=since), {user.id: user.name for user in await people.users()}
     finally:
         await people.close()

@@ -13,7 +13,7 @@ from carex.people.strategies import STRATEGIES, Strategy, choose
 
 
 def again(decision: Decision, known: Mapping[str, Strategy]) -> int | None:
-    """Whom the stored inputs give when the choice is made once more; None if its strategy is not installed any more."""
+    """Whom the stored inputs give when the choice is made once more; None if its strategy is gone or fails."""
     try:
         return choose(decision.strategy, decision.inputs, {**STRATEGIES, **known}).user_id
     except ConfigError:
@@ -61,9 +61,12 @@ def words(decision: Decision, names: Mapping[int, str], known: Mapping[str, Stra
     for id, share in sorted(inputs.candidates.items()):
         turn, credit = state.get(id, (0, 0.0))
         facts = [f"weight {share.weight:g}"]
-        facts += [f"{share.load:g} open"] if decision.chosen_by == "least_loaded" else []
+        if decision.chosen_by == "least_loaded":
+            facts += [f"{share.load:g} open" + (f", counted as {share.load + share.lift:g}" if share.lift else "")]
         facts += [f"{credit:+.2f} turns owed"] if decision.chosen_by == "weighted" else []
-        facts += [f"last turn {turn or 'never'}"] if decision.chosen_by not in ("random", "sticky") else []
+        facts += (
+            [_last_turn(decision.id - turn if turn else 0)] if decision.chosen_by not in ("random", "sticky") else []
+        )
         yield f"  {'→' if id == decision.user_id else ' '} could      {person(id)}: {', '.join(facts)}"
     for id, why in sorted(decision.skipped.items()):
         yield f"    could not  {person(id)}: {why}"
@@ -74,7 +77,7 @@ def words(decision: Decision, names: Mapping[int, str], known: Mapping[str, Stra
     same = again(decision, known)
     after = next_in_line(decision, known)
     if same is None:
-        verdict = "its strategy is not installed any more"
+        verdict = "its strategy cannot be asked any more"
     else:
         verdict = "the same person" if same == decision.user_id else f"NOT the same, but {person(same)}"
     yield f"  Recomputed from what was stored: {verdict}{f'; next in line was {person(after)}' if after else ''}"
@@ -82,3 +85,9 @@ def words(decision: Decision, names: Mapping[int, str], known: Mapping[str, Stra
         yield f"  Portal     {output.when(decision.told_at)}: {decision.reply}"
     else:
         yield "  Portal     has not confirmed it yet"
+
+
+def _last_turn(ago: int) -> str:
+    if ago <= 0:
+        return "no turn yet"
+    return "last turn one decision ago" if ago == 1 else f"last turn {ago} decisions ago"

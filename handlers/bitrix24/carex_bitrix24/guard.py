@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,32 +20,62 @@ async def who_was_faster(
 
     If the task says who was responsible then (`was`), or an earlier attempt has seen it, anybody else is such a person.
     Otherwise it is somebody who is neither the item's creator nor the webhook's owner nor named in `holders`, and
-    somebody other than the webhook's owner has changed the item since. If the item does not say when it was changed,
-    it is one of the people whom Carex gives work to: a portal's default holder rarely is. Whom Carex itself chose for
-    this item does not count.
+    somebody other than the webhook's owner has changed the item since, as far as it says; and it is in the directory: a
+    portal's default holder rarely is. Whom Carex itself chose for this item does not count.
     """
     portal: Portal = ctx.client
     holder = whole(item.get("assignedById"))
-    seen = portal.first_seen(f"{ctx.task.id} {entity}", holder)
+    seen = portal.first_seen(_sight(entity, ctx), holder)
     if was is not None:
         changed = holder not in (0, was)
     elif holder != seen:
         changed = holder != 0
     else:
         idle = {0, portal.user_id, whole(item.get("createdBy")), *holders}
-        changed = holder not in idle and await _changed_since(item, ctx.task.created + portal.ahead, holder, ctx)
+        changed = holder not in idle and _changed_since(item, ctx.task.created + portal.ahead, portal.user_id)
+        changed = changed and any(user.id == holder for user in await ctx.people.users())
     if not changed:
         return 0
     ours = await ctx.people.decisions(entity=entity)
     return 0 if any(each.user_id == holder for each in ours[:1]) else holder
 
 
-async def _changed_since(item: Mapping[str, Any], moment: float, holder: int, ctx: Context) -> bool:
-    """Whether a person has changed the item after a time of the portal's clock."""
+def has_looked(entity: str, ctx: Context) -> bool:
+    """Whether an earlier attempt in this process has seen who was responsible."""
     portal: Portal = ctx.client
-    if "updatedBy" in item and whole(item["updatedBy"]) in (0, portal.user_id):
-        return False
+    return portal.has_seen(_sight(entity, ctx))
+
+
+def _sight(entity: str, ctx: Context) -> str:
+    return f"{ctx.task.id} {entity}"
+
+
+def taken_by(item: Mapping[str, Any], owner: int, holders: Sequence[int], colleagues: Collection[int]) -> int:
+    """The colleague whom somebody has made responsible for an item that no task has come for, or 0.
+
+    It is neither its creator nor the webhook's owner nor one of `holders`, and the item was changed since its creation;
+    if it does not say when, it says at least who created it. When in doubt it is theirs: who was left out can be made
+    up for, what was taken away cannot.
+    """
+    holder, creator = whole(item.get("assignedById")), whole(item.get("createdBy"))
+    if holder in (owner, creator, *holders) or holder not in colleagues:
+        return 0
+    created, updated = moment_of(item, "createdTime"), moment_of(item, "updatedTime")
+    changed = updated > created if created is not None and updated is not None else creator != 0
+    return holder if changed else 0
+
+
+def moment_of(item: Mapping[str, Any], name: str) -> float | None:
+    """A time of the portal's clock, in Unix seconds; None if the item does not say."""
     try:
-        return datetime.fromisoformat(str(item["updatedTime"])).timestamp() > moment
+        return datetime.fromisoformat(str(item[name])).timestamp()
     except (KeyError, ValueError, OverflowError):
-        return any(user.id == holder for user in await ctx.people.users())
+        return None
+
+
+def _changed_since(item: Mapping[str, Any], moment: float, owner: int) -> bool:
+    """Whether a person may have changed the item after a time of the portal's clock."""
+    if "updatedBy" in item and whole(item["updatedBy"]) in (0, owner):
+        return False
+    updated = moment_of(item, "updatedTime")
+    return updated is None or updated > moment

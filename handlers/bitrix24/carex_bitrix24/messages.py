@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 SETTLE = 10.0
 """Seconds after which a comment whose answer was lost is looked for."""
+FRESH = 2.0
+"""Seconds since it came in which a task cannot have been tried before: a `Wait` leaves no other trace."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ async def say_in_timeline(portal: Portal, type: int, item: int, text: str, task:
         raise Fail("the comment's text is empty")
     mark = f"#carex-{hashlib.sha256(mark_of(task).encode()).hexdigest()[:12]}"
     owner = {"ENTITY_ID": item, "ENTITY_TYPE": name_of(type)}
-    if task.repeated:
+    if task.repeated or time.time() - task.created > FRESH:
         asked = {"filter": owner, "select": ["ID", "COMMENT"], "order": {"ID": "DESC"}}
         async for row in portal.list("crm.timeline.comment.list", asked):
             if isinstance(row, dict) and mark in str(row.get("COMMENT", "")):

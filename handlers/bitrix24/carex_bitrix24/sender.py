@@ -48,6 +48,9 @@ class Asked:
     refusals: int = 0
     answer: asyncio.Future[Verdict] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
+    def __str__(self) -> str:
+        return f"{self.method} {self.params}"
+
 
 class Sender:
     """`ask` returns what became of a call; it may be called by any number of tasks at a time."""
@@ -153,11 +156,11 @@ class Sender:
         if len(group) == 1:
             asked = group[0]
             answer = await self._wire.ask(asked.method, asked.params, rest3=asked.rest3, key=asked.key)
-            answer = await self._note(asked.method, answer, probe)
-            return [answer]
+            return [await self._note(asked.method, answer, probe, group)]
         names = [f"c{number}" for number in range(len(group))]
         texts = {name: asked.text for name, asked in zip(names, group, strict=True)}
-        answer = await self._note("batch", await self._wire.ask("batch", {"halt": 0, "cmd": texts}), probe)
+        answer = await self._wire.ask("batch", {"halt": 0, "cmd": texts})
+        answer = await self._note("batch", answer, probe, group, within=True)
         if answer.kind in (Kind.INVALID, Kind.DENIED, Kind.MISSING, Kind.PARKED) or _is_no_batch(answer):
             if answer.kind is not Kind.PARKED:
                 self._joining = False
@@ -166,22 +169,28 @@ class Sender:
         verdicts = batches.split(answer, names)
         if answer.kind is Kind.DONE:
             heard = {asked.method: number for number, asked in enumerate(group)}
+            alive = any(verdict.kind is Kind.DONE for verdict in verdicts)
             for number, asked in enumerate(group):
                 if verdicts[number].kind is not Kind.DONE or heard[asked.method] == number:
-                    verdicts[number] = await self._breaker.learn(asked.method, self._sealed(verdicts[number]))
+                    crashed = _crashed(verdicts[number], () if alive else [asked])
+                    verdict = self._sealed(verdicts[number])
+                    verdicts[number] = await self._breaker.learn(asked.method, verdict, crashed=crashed)
         return verdicts
 
     def _sealed(self, verdict: Verdict) -> Verdict:
         return verdict if verdict.kind is Kind.DONE else self._wire.sealed(verdict)
 
-    async def _note(self, method: str, answer: Verdict, probe: bool) -> Verdict:
+    async def _note(
+        self, method: str, answer: Verdict, probe: bool, group: Sequence[Asked], within: bool = False
+    ) -> Verdict:
         """Widen or narrow what may be under way."""
+        answer = await self._breaker.learn(method, answer, probe, _crashed(answer, group), within)
         self._window = 1 if answer.kind in _BROKEN else min(self._window + 1, WIDEST)
         self._silences = self._silences + 1 if answer.kind in (Kind.UNSENT, Kind.OUTAGE) else 0
-        answer = await self._breaker.learn(method, answer, probe)
         if self._silences > 1:  # not one after the other, each to find out the same
             while self._waiting:
-                self._settle(self._waiting.popleft(), Verdict(Kind.HELD, answer.reason, delay=answer.delay))
+                delay = self._breaker.turn(answer.delay)
+                self._settle(self._waiting.popleft(), Verdict(Kind.HELD, answer.reason, delay=delay))
         return answer
 
     def _settle(self, asked: Asked, verdict: Verdict) -> None:
@@ -201,6 +210,10 @@ class Sender:
 
 def _is_no_batch(answer: Verdict) -> bool:
     return answer.kind is Kind.MISCONFIGURED and not answer.whole
+
+
+def _crashed(verdict: Verdict, group: Sequence[Asked]) -> list[str]:
+    return [str(asked) for asked in group] if verdict.kind is Kind.CRASHED else []
 
 
 def _fail(asked: Asked, error: BaseException) -> None:

@@ -35,10 +35,14 @@ class FakePeople:
     asked: list[tuple[str, str, bool]] = field(default_factory=list)
     earlier: list[Chosen] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
-    ids: tuple[int, ...] = ()
+    ids: tuple[int, ...] = (3, 5, HUMAN)
 
     async def users(self) -> list[Colleague]:
         return [Colleague(id) for id in self.ids]
+
+    async def anybody(self, task: Task, entity: str, *, again: bool = False) -> None:
+        if not self.available:
+            raise Wait("nobody available")
 
     async def decide(
         self, task: Task, entity: str, *, strategy: str = "random", again: bool = False, facts: Any = None
@@ -178,6 +182,22 @@ def test_nobody_available_changes_nothing() -> None:
     assert portal.responsible(DEAL, 123) == 1
 
 
+def test_a_deal_that_waits_for_people_is_read_once_and_not_at_every_attempt() -> None:
+    portal = portal_with((DEAL, 123))
+    given = Settings.model_validate({"webhook": f"http://portal/rest/1/{portal.secret}/"})
+
+    async def scenario() -> None:
+        handler, task = plugin.handlers["bitrix_assign"], Task("bitrix_assign")
+        async with Client(given, transport=httpx.ASGITransport(portal.asgi())) as client:
+            ctx = Context(task, client=client, people=FakePeople(available=False), settings=given)  # type: ignore[arg-type]
+            for _ in range(5):
+                with pytest.raises(Wait, match="nobody available"):
+                    await handler.function(handler.parse({"deal_id": 123}), ctx)
+
+    asyncio.run(scenario())
+    assert portal.ledger.requests == 1
+
+
 # ------------------------------------------------------------------ a person was faster
 
 
@@ -228,12 +248,12 @@ def test_a_change_by_the_webhooks_owner_is_no_persons_choice() -> None:
 
 
 @pytest.mark.parametrize(("people", "outcome"), [((5, HUMAN), "superseded"), ((5,), "assigned")])
-def test_of_a_portal_that_does_not_say_when_items_change_only_colleagues_count(
-    people: tuple[int, ...], outcome: str
-) -> None:
+@pytest.mark.parametrize("silent", [(), ("updatedTime", "updatedBy")], ids=["when it changed", "nothing of changes"])
+def test_only_colleagues_can_have_been_faster(people: tuple[int, ...], outcome: str, silent: tuple[str, ...]) -> None:
+    """A portal's default holder, and a deal that somebody merely edits, are no choice."""
     portal = portal_with((DEAL, 123))
     by_hand(portal)
-    for name in ("updatedTime", "updatedBy"):
+    for name in silent:
         del portal.find(DEAL, 123).values[name]  # type: ignore[union-attr]
 
     assert assign({"deal_id": 123}, portal, FakePeople(ids=people))["outcome"] == outcome

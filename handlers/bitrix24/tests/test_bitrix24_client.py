@@ -255,7 +255,25 @@ def test_a_portal_that_refuses_is_not_silent(answer: Answer) -> None:
 def test_tasks_do_not_come_back_all_at_once() -> None:
     given = portal(Script(refuses(401, "NO_AUTH_FOUND")))
 
-    assert len({call(given).delay for _ in range(20)}) == 20
+    assert len({call(given).delay for _ in range(200)}) >= 4
+
+
+def test_a_few_come_back_soon_and_thousands_over_half_a_minute() -> None:
+    given = portal(Script(refuses(401, "NO_AUTH_FOUND")), Clock())
+    call(given)
+
+    delays = [call(given).delay for _ in range(3000)]
+
+    assert max(delays[:20]) < 11.5
+    assert 38 < max(delays) < 43
+    assert sum(delay < 20 for delay in delays) < 1200
+
+
+@pytest.mark.parametrize(("method", "scope"), [("user.get", "user_brief"), ("tasks.task.get", "task"), ("im.x", "im")])
+def test_a_missing_permission_is_named(method: str, scope: str) -> None:
+    given = portal(Script(refuses(403, "insufficient_scope")))
+
+    assert f"lacks the permission (scope) {scope}: add it" in call(given, method).reason
 
 
 def test_without_a_webhook_everything_waits() -> None:

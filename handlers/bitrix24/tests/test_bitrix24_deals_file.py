@@ -3,9 +3,10 @@
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from carex_bitrix24.deals_file import Deal, read_deals
+from carex_bitrix24.deals_file import Deal, read_deals, strangers
 
 from carex.errors import UsageError
 
@@ -60,3 +61,23 @@ def test_a_field_of_ones_own_keeps_its_name(tmp_path: Path) -> None:
     facts: dict[str, Any] = {"ufCrm_Region": "Omsk"}
 
     assert deals(tmp_path, "id,ufCrm_Region\n1,Omsk\n") == [Deal("1", None, facts)]
+
+
+def test_times_are_of_the_installations_time_zone(tmp_path: Path) -> None:
+    file = tmp_path / "deals.csv"
+    file.write_text("id,created\n1,2026-01-02 13:00\n2,2026-01-02T10:00:00Z\n")
+
+    assert [deal.at for deal in read_deals(file, ZoneInfo("Europe/Moscow"))] == [1767348000.0, 1767348000.0]
+
+
+def test_a_file_of_an_older_spreadsheet_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "deals.csv"
+    file.write_bytes("id;source\n1;Сайт\n".encode("cp1251"))
+
+    assert read_deals(file)[0].facts == {"source": "Сайт"}
+
+
+def test_columns_that_mean_nothing_are_named(tmp_path: Path) -> None:
+    found = deals(tmp_path, "id,amuont,amount,ufCrmCity,title\n1,5,5,Omsk,A deal\n")
+
+    assert strangers(found, {"ufCrmCity"}) == ["amuont"]

@@ -173,7 +173,12 @@ def test_a_comment_is_written() -> None:
     assert [(each.item_id, each.text.partition("\n")[0]) for each in portal.comments] == [(7, "Called")]
 
 
-def test_after_a_lost_answer_a_comment_is_looked_for_before_it_is_written_again() -> None:
+@pytest.mark.parametrize(
+    "task",
+    [Task("x", {}, id="task-1", attempt=2), Task("x", {}, id="task-1", created=1_700_000_000.0)],
+    ids=["after a retry", "perhaps after a wait"],
+)
+def test_after_a_lost_answer_a_comment_is_looked_for_before_it_is_written_again(task: Task) -> None:
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -185,7 +190,7 @@ def test_after_a_lost_answer_a_comment_is_looked_for_before_it_is_written_again(
         settings = Settings.model_validate({"webhook": "https://portal.example/rest/1/s3cr3t/"})
         handler = plugin.handlers["bitrix_comment"]
         async with Client(settings, transport=httpx.MockTransport(answer)) as client:
-            ctx = Context(Task("x", {}, id="task-1", attempt=2), client=client)
+            ctx = Context(task, client=client)
             return await handler.function(handler.parse({"id": 7, "text": "Called"}), ctx)
 
     assert asyncio.run(scenario()) == {"comment_id": 30}
@@ -195,7 +200,7 @@ def test_after_a_lost_answer_a_comment_is_looked_for_before_it_is_written_again(
 def test_a_comment_whose_answer_was_lost_comes_again_only_with_a_look() -> None:
     portal = loses_answers(fast(), "crm.timeline.comment.add", 1)
 
-    with pytest.raises(Retry) as again:
+    with pytest.raises(Wait) as again:
         run(portal, "bitrix_comment", {"id": 7, "text": "Called"})
 
     assert again.value.delay == 10.0

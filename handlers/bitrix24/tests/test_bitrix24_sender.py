@@ -147,7 +147,26 @@ def test_a_caller_that_looks_first_is_told_to_come_again() -> None:
 
     (outcome,) = visit(portal, give_many(1, repeatable=False, settle=7.0))
 
-    assert (type(outcome), outcome.delay) == (Retry, 7.0)
+    assert (type(outcome), outcome.delay) == (Wait, 7.0)
+
+
+def test_where_every_call_fails_inside_it_is_an_outage() -> None:
+    portal = fast()
+    portal.faults.add(Fault("status_500"))
+
+    outcomes = visit(portal, give_many(8), join=False)
+
+    assert [type(each) for each in outcomes] == [Retry] * 4 + [Wait] * 4
+
+
+def test_one_deals_own_failure_is_not_an_outage_however_often() -> None:
+    portal = fast()
+    portal.faults.add(Fault("status_500"))
+
+    async def scenario(client: Client) -> list[Any]:
+        return [(await asyncio.gather(give(client, 1), return_exceptions=True))[0] for _ in range(8)]
+
+    assert {type(each) for each in visit(portal, scenario)} == {Retry}
 
 
 def test_a_parked_method_is_parked_in_a_batch_too() -> None:
