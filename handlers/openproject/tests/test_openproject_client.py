@@ -230,12 +230,15 @@ ECHOES = [
 ]
 
 
-@pytest.mark.parametrize("answer", [*ECHOES, httpx.Response(502, text=TOKEN), httpx.ReadError(TOKEN)])
+TELLING = [*ECHOES, httpx.Response(502, text=TOKEN), httpx.ReadError(TOKEN)]
+
+
+@pytest.mark.parametrize("number", range(len(TELLING)))
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_no_trouble_shows_the_token(answer, method, lines, caplog):
+def test_no_trouble_shows_the_token(number, method, lines, caplog):
     from loguru import logger
 
-    client, _ = answering(answer)
+    client, _ = answering(TELLING[number])
 
     found = outcome(client, method)
     logger.opt(exception=found).error("as somebody may log it, variables and all")
