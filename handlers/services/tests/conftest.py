@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -222,5 +223,8 @@ def lines() -> Iterator[list[str]]:
     """What is logged during the test, with whatever is bound to it."""
     written: list[str] = []
     sink = logger.add(written.append, level="TRACE", format="{level} {message} {extra}", diagnose=True)
+    stand_in = logging.getLogger("mail.log")  # aiosmtpd's own, which may be led into ours; it writes down all it hears
+    spoke, stand_in.propagate = stand_in.propagate, False
     yield written
+    stand_in.propagate = spoke
     logger.remove(sink)
