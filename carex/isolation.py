@@ -1,10 +1,14 @@
 """Finds out which task kills its process, without condemning its neighbours.
 
 Many tasks are in flight when a worker dies, and most of them, if not all, are innocent: the machine was short of
-memory, somebody used `kill -9`. So nothing is condemned for having been there. A task whose worker died under it twice
-is a suspect. Suspects run together in a child process, at full speed. When that child dies, and its worker lives to see
-it, those that it was running are run again by halves, each half in a fresh child, until one dies with a single task
-in it: only that one is failed, as a crash.
+memory, somebody used `kill -9`. So nothing is condemned for having been there, but nobody new is put at risk either: a
+task whose process died under it never again runs beside tasks that have a clean record. It is a suspect, and runs in a
+*cell*, a child process: after its first crash with the others that have one, after its second alone. Only what ends a
+process that runs nothing else is failed, as a crash; if the process was killed (SIGKILL), it may have been by somebody
+else, and it takes one more such end. A poisonous task is started three times, and costs its neighbours two starts.
+
+The number of crashes is all that has to be remembered, and the queue does that. A cell holds its tasks as a holder of
+its own: if its worker dies, it finishes what it runs, and nobody has a crash more.
 """
 
 from __future__ import annotations
@@ -12,180 +16,255 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
-from carex import task as outcomes
-from carex.executor import Executor, Result
-from carex.people import People
+from carex.errors import Unreachable
+from carex.executor import Result
 from carex.queue import Delivery
 from carex.registry import Registry
-from carex.settings import Settings
-from carex.task import Done, Fail, Outcome, Retry, Task, Wait
+from carex.task import Crash, Fail, Outcome, Retry, Wait
 
-SUSPECT = 2
-"""Crashes after which a task is a suspect."""
+ALONE = 2
+"""Crashes after which a task runs alone."""
+LONERS = 3
+"""Cells for those that run alone: while one waits for a slow task, the others take those that come."""
 PATIENCE = 5.0
 """Seconds beyond a handler's timeout after which its process is ended from outside."""
 IDLE = 10.0
-"""Seconds without suspects after which the process for them is ended."""
+"""Seconds without suspects after which their process is ended."""
+STUCK = 60.0
+"""Seconds in which a process that has tasks must start one."""
+GONE = 0.5
+"""Seconds that a process may take to end when it has nothing to read any more; then it is killed."""
+CLOSING = 10.0
+"""Seconds that a cell may take to give back what it holds."""
 READY = b"ready\n"
 LONGEST_LINE = 64 * 1024 * 1024
+Extend = Callable[[Sequence[Delivery]], Awaitable[Sequence[Delivery]]]
 
 
 class Cell:
-    """A child process for suspects. It ends with us: it reads its tasks from a pipe that we hold.
+    """A child process for suspects, `width` at a time, started when there are some. It ends with us.
 
-    `done` is called with each result.
+    `command` is a worker that takes its tasks from stdin (see `carex.suspects`). What its process leaves to us when it
+    dies is taken back with `extend`, or given to `settle`; `told` is called with how each of the others ended, a word.
     """
 
-    def __init__(self, command: Sequence[str], registry: Registry, done: Callable[[Result], None]) -> None:
-        self._command = command
+    def __init__(
+        self,
+        command: Sequence[str],
+        width: int,
+        registry: Registry,
+        extend: Extend,
+        settle: Callable[[Result], None],
+        told: Callable[[str], None],
+    ) -> None:
+        self._command = [*command, "--concurrency", str(width)]
+        self._width = width
         self._registry = registry
-        self._done = done
-        self._process: asyncio.subprocess.Process | None = None
-        self._waiting: list[Delivery] = []
-        self._flight: dict[str, Delivery] = {}
-        self._began = 0.0
-        self._manner = ""  # how the last child died
-        self._work: asyncio.Task[None] | None = None
-        self._news = asyncio.Event()
+        self._extend = extend
+        self._settle = settle
+        self._told = told
+        self._given: dict[str, Delivery] = {}
+        self._started: dict[str, float] = {}  # which of them run, since when
+        self._process: asyncio.subprocess.Process | None = None  # that takes tasks
+        self._life: asyncio.Task[None] | None = None
+        self._closing = False
 
     @property
     def load(self) -> int:
-        return len(self._waiting) + len(self._flight)
+        return len(self._given)
+
+    @property
+    def waiting(self) -> list[Delivery]:
+        """Those that the process has not got yet: their leases are still ours to prolong."""
+        return [] if self._process else list(self._given.values())
 
     def submit(self, deliveries: Sequence[Delivery]) -> None:
-        self._waiting += deliveries
-        self._news.set()
-        if self._work is None or self._work.done():
-            self._work = asyncio.create_task(self._run())
+        self._given.update((name_of(delivery), delivery) for delivery in deliveries)
+        if self._process:
+            self._hand_over(self._process, deliveries)
+        elif self._life is None or self._life.done():
+            self._life = asyncio.create_task(self._live())
+
+    def close(self) -> None:
+        """Take no more; let the process finish what it runs and give back the rest."""
+        self._closing = True
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
 
     async def stop(self) -> None:
-        """End the child; what it was running, and what still waits, comes back as a `Wait`."""
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.wait({self._work})
-        await self._end()
-        for delivery in [*self._flight.values(), *self._waiting]:
-            self._done(Result(delivery, Wait("the worker was stopped", delay=0), 0.0))
+        """Have everything given back now."""
+        self.close()
+        if self._life is None:
+            return
+        if self._process:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+        await asyncio.wait({self._life}, timeout=CLOSING)
+        self._life.cancel()
+        await asyncio.wait({self._life})
 
-    async def _run(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting, []
-            await self._find(group)
-            self._news.clear()
-            if not self._waiting:
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), IDLE)
-        await self._end()
+    async def _live(self) -> None:
+        try:
+            while self._given and not self._closing:
+                process = await self._start()
+                if process is None:
+                    for delivery in list(self._given.values()):
+                        self._end(delivery, Wait("the process for suspects does not start; its log says why", 30.0))
+                    return
+                if self._closing:
+                    await _ended(process)
+                    return
+                self._process = process
+                try:
+                    self._hand_over(process, list(self._given.values()))
+                    await self._listen(process)
+                finally:
+                    self._process = None
+                    manner = _manner(await _ended(process))
+                for name in list(self._started):
+                    self._end(self._given[name], self._verdict(self._given[name], manner))
+                await self._take_back()
+        finally:
+            for delivery in list(self._given.values()):
+                self._end(delivery, Wait("the worker was stopped", delay=0))
 
-    async def _find(self, group: list[Delivery]) -> None:
-        """Run a group together; if that ends its process, run by halves those that were left."""
-        left = await self._together(group)
-        if left and len(group) == 1:
-            reason = f"crash: it ended the process that ran it alone ({self._manner})"
-            self._done(Result(left[0], Fail(reason), time.monotonic() - self._began))
-        elif left:
-            middle = (len(left) + 1) // 2
-            await self._find(left[:middle])
-            await self._find(left[middle:])
-
-    async def _together(self, group: list[Delivery]) -> list[Delivery]:
-        """Run a group in the child; return those that it was running when it died."""
-        self._flight = {delivery.task.id: delivery for delivery in group}
-        child = await self._child()
-        if child is None or child.stdin is None or child.stdout is None:
-            self._give_up(group, Wait("the process for suspects does not start; its output says why", delay=30.0))
-            return []
-        self._began = time.monotonic()
-        child.stdin.write(b"".join(json.dumps(vars(each.task)).encode() + b"\n" for each in group))
-        while self._flight:
-            first = min(self._timeout(delivery) for delivery in self._flight.values())
-            try:
-                line = await asyncio.wait_for(child.stdout.readline(), self._began + first - time.monotonic())
-            except asyncio.TimeoutError:
-                await self._end()
-                overdue = [each for each in self._flight.values() if self._timeout(each) <= first]
-                self._give_up(overdue, Retry("timed out, and did not let go: its process was ended"))
-                self._waiting += self._flight.values()
-                self._flight = {}
-                return []
-            if not line.endswith(b"\n"):
-                self._manner = _manner(await child.wait())
-                self._process = None
-                left, self._flight = list(self._flight.values()), {}
-                return left
-            answer = json.loads(line)
-            self._give_up([self._flight[answer.pop("id")]], _outcome_of(answer))
-        return []
-
-    def _give_up(self, group: list[Delivery], outcome: Outcome) -> None:
-        for delivery in group:
-            del self._flight[delivery.task.id]
-            self._done(Result(delivery, outcome, time.monotonic() - self._began))
-
-    def _timeout(self, delivery: Delivery) -> float:
-        return self._registry.handlers[delivery.task.type].timeout + PATIENCE
-
-    async def _child(self) -> asyncio.subprocess.Process | None:
+    async def _start(self) -> asyncio.subprocess.Process | None:
         """A process that is ready: what kills it from now on is what it runs. None if it cannot be started."""
-        if self._process is not None and self._process.returncode is None:
-            return self._process
         pipe = asyncio.subprocess.PIPE
         try:
-            self._process = await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE, start_new_session=True
             )
         except OSError:
             return None
-        if self._process.stdout is None or await self._process.stdout.readline() != READY:
-            await self._end()
-        return self._process
+        if process.stdout is not None and await process.stdout.readline() == READY:
+            return process
+        await _ended(process)
+        return None
 
-    async def _end(self) -> None:
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
-            self._process = None
+    async def _take_back(self) -> None:
+        """What the process had not started is ours again, before somebody finds it with a dead holder."""
+        with contextlib.suppress(Unreachable):
+            for delivery in await self._extend(list(self._given.values())):
+                self._forget(delivery)
+                self._told("lost")
+
+    def _hand_over(self, process: asyncio.subprocess.Process, deliveries: Sequence[Delivery]) -> None:
+        lines = [(vars(each.task), each.fence, each.holder, each.crashes, each.claimed) for each in deliveries]
+        if process.stdin:
+            process.stdin.write(json.dumps(lines).encode() + b"\n")
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        """Hear what the process starts and ends, until it is dead, idle, or has to be killed."""
+        lines = process.stdout
+        while lines:
+            otherwise = time.monotonic() + (STUCK if self._given else IDLE)
+            due = min((self._due(name) for name in self._started), default=otherwise)
+            try:
+                line = await asyncio.wait_for(lines.readline(), due - time.monotonic())
+            except asyncio.TimeoutError:
+                for name in list(self._started):
+                    late = self._due(name) <= due
+                    self._end(
+                        self._given[name],
+                        Retry("timed out, and did not let go: its process was ended")
+                        if late
+                        else Wait("its process was ended because of another task", delay=0),
+                    )
+                return
+            if not line.endswith(b"\n"):
+                return
+            word, name = line.decode().split()
+            if word == "start":
+                self._started[name] = time.monotonic()
+            else:
+                self._forget(self._given[name])
+                self._told(word)
+
+    def _due(self, name: str) -> float:
+        """When its process is to be ended, if it has not let go by then."""
+        return self._started[name] + self._registry.handlers[self._given[name].task.type].timeout + PATIENCE
+
+    def _verdict(self, delivery: Delivery, manner: str) -> Outcome:
+        if self._width == 1 and delivery.crashes >= ALONE + ("SIGKILL" in manner):
+            return Fail(f"crash: it ended the process that ran it alone ({manner})")
+        return Crash(f"its process died ({manner})")
+
+    def _end(self, delivery: Delivery, outcome: Outcome) -> None:
+        seconds = time.monotonic() - self._started.get(name_of(delivery), time.monotonic())
+        self._forget(delivery)
+        self._settle(Result(delivery, outcome, seconds))
+
+    def _forget(self, delivery: Delivery) -> None:
+        del self._given[name_of(delivery)]
+        self._started.pop(name_of(delivery), None)
 
 
-async def serve_alone(settings: Settings, registry: Registry, people: People) -> None:
-    """The child's side: run the tasks that come as lines on stdin, answer each with a line, end when stdin does."""
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # what a handler prints must not pass for an answer
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=LONGEST_LINE)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+class Isolation:
+    """A worker's cells: one for company, some for loners."""
 
-    def answer() -> None:
-        for result in executor.take():
-            line = {"id": result.delivery.task.id, **_as_line(result.outcome)}
-            answers.write(json.dumps(line).encode() + b"\n")
+    def __init__(
+        self,
+        command: Sequence[str],
+        concurrency: int,
+        registry: Registry,
+        extend: Extend,
+        settle: Callable[[Result], None],
+        told: Callable[[str], None],
+    ) -> None:
+        widths = [concurrency, *[1] * LONERS]
+        self._company, *self._loners = (Cell(command, width, registry, extend, settle, told) for width in widths)
 
-    executor = Executor(settings, registry, people, settings.worker.concurrency, answer)
-    await executor.start()
-    answers.write(READY)
-    while line := await reader.readline():
-        executor.submit([Delivery(Task(**json.loads(line)), 0, "alone", SUSPECT, time.time())])
-    os._exit(0)  # our worker is gone: whoever claims its tasks next must not find us still at them
+    @property
+    def _cells(self) -> list[Cell]:
+        return [self._company, *self._loners]
+
+    @property
+    def load(self) -> int:
+        """How many suspects have not ended."""
+        return sum(cell.load for cell in self._cells)
+
+    @property
+    def waiting(self) -> list[Delivery]:
+        """Those whose leases the worker has to prolong, because no cell has taken them over yet."""
+        return [delivery for cell in self._cells for delivery in cell.waiting]
+
+    def submit(self, suspects: Sequence[Delivery]) -> None:
+        company = [delivery for delivery in suspects if delivery.crashes < ALONE]
+        if company:
+            self._company.submit(company)
+        for delivery in suspects:
+            if delivery.crashes >= ALONE:
+                min(self._loners, key=lambda cell: cell.load).submit([delivery])
+
+    def close(self) -> None:
+        """Start nothing new; what runs may finish."""
+        for cell in self._cells:
+            cell.close()
+
+    async def stop(self) -> None:
+        """Have everything given back now."""
+        await asyncio.gather(*(cell.stop() for cell in self._cells))
 
 
-def _as_line(outcome: Outcome) -> dict[str, Any]:
-    return {"outcome": type(outcome).__name__, **vars(outcome)}
+def name_of(delivery: Delivery) -> str:
+    """What the two sides call a delivery. A task whose lease was lost may come again before its process knows."""
+    return f"{delivery.task.id}.{delivery.fence}"
 
 
-def _outcome_of(line: dict[str, Any]) -> Outcome:
-    kind = line.pop("outcome")
-    if kind == "Done":
-        return Done(**line)
-    made: Outcome = getattr(outcomes, kind)(**line)
-    return made
+async def _ended(process: asyncio.subprocess.Process) -> int:
+    """The code of a process that has ended, or now does."""
+    if process.stdin:
+        process.stdin.close()
+    try:
+        return await asyncio.wait_for(process.wait(), GONE)  # a signal now could take its code away from asyncio
+    except asyncio.TimeoutError:
+        process.kill()
+        return await process.wait()
 
 
 def _manner(code: int) -> str:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from loguru import logger
 
-CALM = 10.0
-"""A child that lived this many seconds was well: its next death is followed by an immediate restart."""
 LONGEST_PAUSE = 30.0
 HOPELESS = (2, 3)
 """Exit codes of a child that would end the same way again: usage, configuration."""
 
 
 class Child:
-    """One process that is started again when it dies, at growing intervals if it dies at once."""
+    """One process that is started again when it dies, at growing intervals if it does not come up."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command
@@ -29,18 +27,17 @@ class Child:
         # It holds the reading end of a pipe and stops when we, the writing end, are gone, however suddenly.
         # A session of its own: Ctrl-C is for us, and we pass it on once.
         self.process = subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
-        self._started = time.monotonic()
         self._down = False
 
-    def tend(self) -> None:
-        """Look after it: notice a death, and restart it when the pause is over."""
+    def tend(self, up: Collection[int]) -> None:
+        """Look after it: notice a death, and restart it, after a pause if it had not even come up."""
         now = time.monotonic()
         code = self.process.poll()
         if code is None:
             return
         if not self._down:
             self._down = True
-            self._failures = 0 if now - self._started > CALM else self._failures + 1
+            self._failures = 0 if self.process.pid in up else self._failures + 1
             pause = min(LONGEST_PAUSE, 0.1 * 2**self._failures) if self._failures else 0.0
             self._again_at = now + pause
             logger.error("Process {} died ({}); restarting in {:.1f} s", self.process.pid, _manner(code), pause)
@@ -52,33 +49,44 @@ class Child:
             self.process.send_signal(number)
 
 
-def supervise(command: Sequence[str], processes: int, signals: list[int], grace: float, *, once: bool = False) -> int:
+def supervise(
+    command: Sequence[str],
+    processes: int,
+    signals: list[int],
+    grace: float,
+    *,
+    once: bool = False,
+    ready: Callable[[], Collection[int]],
+) -> int:
     """Run so many copies of a command until `signals`, which the caller's signal handlers fill, is not empty.
 
     The first signal is passed on as SIGTERM, and so is a second; after `grace` seconds the children are killed.
     With `once` a child that ends well is not started again, and all of them having done so is the end.
+    `ready` is called many times a second, up to the end; it gives the ids of the processes that have come up.
     Returns 0 if all ended well, 1 if not, and with `once` the code of a child that cannot even start.
     """
     children = [Child(command) for _ in range(processes)]
     while not signals:
+        up = ready()
         for child in children:
             if not (once and child.process.poll() == 0):
-                child.tend()
+                child.tend(up)
         codes = [child.process.poll() for child in children] if once else []
         if once and all(code == 0 for code in codes):
             return 0
         if hopeless := [code for code in codes if code in HOPELESS]:
             signals.append(signal.SIGTERM)
-            _end(children, signals, grace)
+            _end(children, signals, grace, ready)
             return hopeless[0]
         time.sleep(0.05)
-    return _end(children, signals, grace)
+    return _end(children, signals, grace, ready)
 
 
-def _end(children: Sequence[Child], signals: list[int], grace: float) -> int:
+def _end(children: Sequence[Child], signals: list[int], grace: float, ready: Callable[[], object]) -> int:
     """Stop the children; return 0 if all ended well, 1 if not."""
     end, passed = time.monotonic() + grace, 0
     while any(child.process.poll() is None for child in children):
+        ready()
         late = time.monotonic() > end
         if len(signals) > passed or late:
             passed = len(signals)

@@ -122,4 +122,8 @@ class BpmnError(Unfinished):
         self.variables = dict(variables or {})
 
 
-Outcome = Union[Done, Retry, Wait, Fail, BpmnError]  # noqa: UP007 - evaluated at run time, on Python 3.10 too
+class Crash(Unfinished):
+    """The process died under it: it waits again, with one crash more. No handler says this; who saw it die does."""
+
+
+Outcome = Union[Done, Retry, Wait, Fail, BpmnError, Crash]  # noqa: UP007 - evaluated at run time, on Python 3.10 too

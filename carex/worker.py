@@ -6,55 +6,58 @@ A claim leases it and counts the attempt, so that even an attempt that kills us 
 lease is prolonged here, out of reach of the handler. A `Retry` makes it wait, each time up to twice as long as before
 (with full jitter, so that a thousand failures do not come back as one storm), and after the handler's last attempt it
 is failed. A `Wait` costs nothing and may go on for days; its reason is shown. If our process dies, another one finds
-our lock released and takes its tasks at once, each with one crash on its account; with two crashes it runs alone
-(see `isolation`). If our process is frozen and comes back, its results carry an old fence and are refused. If a handler
-holds its event loop for longer than it may, that loop is given up: the culprit has spent an attempt, its neighbours
-have not. And if the storage does not answer, finished work is kept here and settled when it does; nothing new is taken.
+our lock released and takes its tasks at once, each with one crash on its account; from then on it is kept apart from
+those without (see `isolation`). If our process is frozen and comes back, its results carry an old fence and are
+refused. If a handler holds its event loop for longer than it may, that loop is given up: the culprit has spent an
+attempt, its neighbours have not. And if the storage does not answer, finished work is kept here and settled when it
+does; nothing new is taken.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import Protocol
 
 from loguru import logger
 
-from carex import log, metrics
+from carex.account import Account, Report
 from carex.errors import Unreachable
 from carex.executor import Executor, Result, say_refused
-from carex.isolation import SUSPECT, Cell
+from carex.isolation import Isolation
+from carex.patience import Patience
 from carex.people import People
-from carex.queue import Answer, Delivery, Queue
+from carex.queue import Answer, Delivery
 from carex.registry import Registry
 from carex.settings import Settings
-from carex.task import BpmnError, Done, Fail, Outcome, Retry, Unfinished, Wait
-from carex.waits import Waits
+from carex.task import Crash, Fail, Outcome, Retry, Unfinished, Wait
 
 CLAIM_WAIT = 5.0
 WATCH = 0.5
-CELLS = 2
-"""Processes for suspects: while one waits for a slow task, the other takes those that come."""
 PRUNE_EVERY = 10.0
 PRUNE_ROUNDS = 20
 LAST_SETTLE = 10.0
 """Seconds that a stopping worker tries to settle what is finished; what it cannot settle runs again elsewhere."""
 
 
-@dataclass
-class Report:
-    """What a worker did from its start to its end."""
+class Source(Protocol):
+    """What a worker needs of a queue; see `Queue` for the promises."""
 
-    done: int = 0
-    failed: int = 0
-    set_back: int = 0
-    """Attempts that ended in a retry or a wait."""
-    given_back: int = 0
-    """Tasks that were running when it stopped and went back to the queue."""
+    async def claim(self, types: Sequence[str], limit: int, wait: float = 0.0) -> list[Delivery]: ...
+
+    async def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]: ...
+
+    async def settle(
+        self,
+        outcomes: Sequence[tuple[Delivery, Outcome]],
+        counters: Mapping[str, float] | None = None,
+        answers: Mapping[str, str] | None = None,
+    ) -> list[Delivery]: ...
+
+    async def prune(self, older_than: float) -> int: ...
 
 
 class Worker:
@@ -63,17 +66,17 @@ class Worker:
     def __init__(
         self,
         settings: Settings,
-        queue: Queue,
+        queue: Source,
         registry: Registry,
         people: People,
         *,
-        alone: Sequence[str],
+        alone: Sequence[str] = (),
         burst: bool = False,
         answer: Callable[[Delivery, Outcome, int], str] | None = None,
         answered: Callable[[list[Answer]], None] = lambda answers: None,
         moved: Callable[[], None] = lambda: None,
     ) -> None:
-        """`alone` is the command that serves suspects in a process of their own.
+        """`alone` is the command that runs suspects in a process of their own; without one they run here.
 
         `answer` says what to tell those who wait for a task's end, given its handler's number of attempts; `answered`
         gets what has been stored and is to be sent; `moved` is called when `room` may have changed.
@@ -94,16 +97,24 @@ class Worker:
         self._held: dict[str, Delivery] = {}  # leased by us and not settled yet
         self._running = 0
         self._finished: list[Result] = []
-        self._counters: dict[str, float] = {}
-        self._waits = Waits()
+        self._account = Account()
+        backend = "sqlite" if settings.queue.url.startswith("sqlite:") else "redis"
+        self._patience = Patience(partial(self._account.count, f"{backend}_errors"))
         self._elsewhere: set[str] = set()  # types that another home has to run
         self._stops = 0
         self._stopping = asyncio.Event()
         self._closing = False
         self._wake = asyncio.Event()
         self._settle_now = asyncio.Event()
-        self._cells = [Cell(alone, registry, self._ended) for _ in range(CELLS)]
-        self.report = Report()
+        self._isolation = Isolation(
+            alone, self._concurrency, registry, extend=queue.extend, settle=self._finish, told=self._told
+        )
+        self._apart = bool(alone)
+
+    @property
+    def report(self) -> Report:
+        """What it has done so far."""
+        return self._account.report
 
     @property
     def room(self) -> int:
@@ -113,6 +124,7 @@ class Worker:
     def stop(self) -> None:
         self._stops += 1
         self._stopping.set()
+        self._isolation.close()
         self._wake.set()
 
     async def run(self) -> Report:
@@ -126,8 +138,7 @@ class Worker:
         keeping.cancel()
         working.cancel()
         await asyncio.wait({working})  # nothing is claimed any more
-        for cell in self._cells:
-            await cell.stop()
+        await self._isolation.stop()
         await self._executor.stop()
         for each in ended:
             each.result()  # an error in any of them is the end of the worker, not of its leases: those go back
@@ -157,13 +168,16 @@ class Worker:
         if not self._claimable():
             logger.warning("There is no handler for {}: nothing to do.", ", ".join(self._settings.worker.types))
         while not self._stops:
-            free = min(self._concurrency - self._running, 2 * self._concurrency - len(self._held))
+            unfinished = len(self._held) + self._isolation.load
+            free = min(self._concurrency - self._running, 2 * self._concurrency - unfinished)
             if free <= 0:
                 await self._woken()
                 continue
             types = self._claimable()
             # Without waiting first: this goes into one transaction with the settle that made room.
-            claimed = await _patiently("claim tasks", partial(self._queue.claim, types, free), until=self._stopping)
+            claimed = await self._patience.until_done(
+                "claim tasks", partial(self._queue.claim, types, free), until=self._stopping
+            )
             self._dry = len(claimed) < free
             self._moved()
             if not claimed and not self._burst:
@@ -173,7 +187,7 @@ class Worker:
             if claimed:
                 self._begin(claimed)
             elif self._burst:
-                if not self._held:
+                if not unfinished:
                     return
                 await self._woken()  # what still runs may make more work, or end
 
@@ -186,13 +200,13 @@ class Worker:
         ]
 
     def _begin(self, claimed: list[Delivery]) -> None:
+        suspects = [delivery for delivery in claimed if delivery.crashes] if self._apart else []
+        if suspects:
+            self._isolation.submit(suspects)
+            claimed = [delivery for delivery in claimed if not delivery.crashes]
         self._held.update((delivery.task.id, delivery) for delivery in claimed)
         self._running += len(claimed)
         self._moved()
-        suspects = [delivery for delivery in claimed if delivery.crashes >= SUSPECT]
-        if suspects:
-            claimed = [delivery for delivery in claimed if delivery.crashes < SUSPECT]
-            min(self._cells, key=lambda cell: cell.load).submit(suspects)
         if claimed:
             self._executor.submit(claimed)
 
@@ -209,8 +223,16 @@ class Worker:
     def _ended(self, result: Result) -> None:
         self._running -= 1
         self._moved()
+        self._finish(result)
+
+    def _finish(self, result: Result) -> None:
         self._finished.append(result)
         self._settle_now.set()
+        self._wake.set()
+
+    def _told(self, kind: str) -> None:
+        """A cell's process has settled one."""
+        self.report.add(kind)
         self._wake.set()
 
     async def _settle(self) -> None:
@@ -221,15 +243,17 @@ class Worker:
             if not results:
                 continue
             outcomes = [(result.delivery, self._verdict(result)) for result in results]
-            self._account(results, outcomes)
-            counters = {**self._counters, **self._executor.counters()}
-            self._counters = {}
+            self._account.note(results, outcomes)
+            counters = {**self._account.counters(), **self._executor.counters()}
             answers = self._answers(outcomes)
-            lost = await _patiently("settle tasks", partial(self._queue.settle, outcomes, counters, answers))
+            lost = await self._patience.until_done(
+                "settle tasks", partial(self._queue.settle, outcomes, counters, answers)
+            )
             for delivery, _ in outcomes:
                 if self._held.get(delivery.task.id) is delivery:
                     del self._held[delivery.task.id]
             for delivery in lost:
+                self._account.count("leases_lost")
                 logger.bind(task_id=delivery.task.id).warning(
                     "Result refused: the lease was lost, somebody else has the task."
                 )
@@ -240,13 +264,13 @@ class Worker:
     def _answers(self, outcomes: list[tuple[Delivery, Outcome]]) -> dict[str, str]:
         """What to tell those who wait for the end of a task, by its id: for them the first attempt here is the last.
 
-        But a `Wait` without delay is none of theirs: another worker takes the task at once.
+        But a crash, or a `Wait` without delay, is none of theirs: another worker takes the task at once.
         """
         return {
             delivery.task.id: self._answer(delivery, outcome, self._registry.handlers[delivery.task.type].attempts)
             for delivery, outcome in outcomes
             if self._answer and delivery.task.reply is not None
-            if not (isinstance(outcome, Wait) and not outcome.delay)
+            if not isinstance(outcome, Crash) and not (isinstance(outcome, Wait) and not outcome.delay)
         }
 
     def _verdict(self, result: Result) -> Outcome:
@@ -254,10 +278,8 @@ class Worker:
         outcome = result.outcome
         # Attempts that a crash ended are counted apart: they say little about this task.
         attempt = max(1, result.delivery.task.attempt - result.delivery.crashes)
-        if isinstance(outcome, Unfinished):
-            outcome.reason = log.redact(outcome.reason)
-            if outcome.reason == self._people.elsewhere:
-                self._leave_to_others(result.delivery.task.type)
+        if isinstance(outcome, Unfinished) and outcome.reason == self._people.elsewhere:
+            self._leave_to_others(result.delivery.task.type)
         if isinstance(outcome, Retry) and not (self._answer and result.delivery.task.reply is not None):
             attempts = self._registry.handlers[result.delivery.task.type].attempts
             if attempt >= attempts:
@@ -276,32 +298,6 @@ class Worker:
                 self._people.elsewhere,
             )
 
-    def _account(self, results: list[Result], outcomes: list[tuple[Delivery, Outcome]]) -> None:
-        """Count and log; a line a task, but one write for all that went well or wait."""
-        quiet, counters = [], self._counters
-        for result, (delivery, outcome) in zip(results, outcomes, strict=True):
-            task = delivery.task
-            kind = KINDS[type(outcome)]
-            name = f"attempts:{task.type}:{kind}"
-            counters[name] = counters.get(name, 0) + 1
-            metrics.observe(counters, result.seconds)
-            line = f"{task.type} {kind} in {result.seconds:.3f} s | task_id={task.id} attempt={task.attempt}"
-            if isinstance(outcome, Done):
-                self.report.done += 1
-                quiet.append(line)
-            elif isinstance(outcome, (Retry, Wait)):
-                self.report.set_back += 1
-                line = f"{line} next_in={outcome.delay or 0:.1f}s: {outcome.reason}"
-                if isinstance(outcome, Wait):
-                    quiet.append(line)
-                    log.lines("INFO", __name__, self._waits.note(task.type, outcome.reason))
-                else:
-                    log.lines("WARNING", __name__, [line])
-            else:
-                self.report.failed += 1
-                log.lines("ERROR", __name__, [f"{line}: {outcome}"])
-        log.lines("DEBUG", __name__, quiet)
-
     # ------------------------------------------------------------------ keep
 
     async def _keep(self) -> None:
@@ -314,13 +310,14 @@ class Worker:
                 await self._watch()
                 if loop.time() >= extend_at:
                     extend_at = loop.time() + self._settings.queue.lease / 3
-                    await self._queue.extend(list(self._held.values()))
+                    await self._queue.extend([*self._held.values(), *self._isolation.waiting])
                 if loop.time() >= prune_at:
                     prune_at = loop.time() + PRUNE_EVERY
                     for _ in range(PRUNE_ROUNDS):
                         if not await self._queue.prune(self._settings.queue.keep_done):
                             break
             except Unreachable as error:
+                self._patience.missed()
                 logger.warning("Storage does not answer: {}", error.message)
 
     async def _watch(self) -> None:
@@ -328,6 +325,7 @@ class Worker:
         seconds, culprit, stack = self._executor.blocked()
         if culprit is None or seconds < self._registry.handlers[culprit.task.type].timeout:
             return
+        self._account.count("loops_given_up")
         logger.bind(task_id=culprit.task.id).error(
             "{} has blocked its event loop for {:.0f} s and is given up; use await, or a plain `def` handler.\n{}",
             culprit.task.type,
@@ -349,7 +347,7 @@ class Worker:
     async def _drain(self) -> None:
         """Let what runs finish, for as long as the grace period or until told a second time."""
         end = asyncio.get_running_loop().time() + self._settings.worker.grace
-        while self._running and self._stops < 2:
+        while (self._running or self._isolation.load) and self._stops < 2:
             left = end - asyncio.get_running_loop().time()
             if left <= 0:
                 break
@@ -357,10 +355,7 @@ class Worker:
                 await asyncio.wait_for(self._woken(), left)
             except asyncio.TimeoutError:
                 break
-        self.report.given_back = self._running
-
-
-KINDS: dict[type, str] = {Done: "done", Retry: "retry", Wait: "wait", Fail: "fail", BpmnError: "bpmn_error"}
+        self.report.given_back = self._running + self._isolation.load
 
 
 def backoff(attempt: int, base: float, longest: float) -> float:
@@ -376,25 +371,3 @@ async def _called_off(claiming: asyncio.Task[list[Delivery]]) -> list[Delivery]:
         return await claiming
     except (asyncio.CancelledError, Unreachable):
         return []
-
-
-async def _patiently(
-    what: str, act: Callable[[], Awaitable[list[Delivery]]], *, until: asyncio.Event | None = None
-) -> list[Delivery]:
-    """Do it, however often the storage fails to answer, or `until` an event; say so once, and when it is over."""
-    pause = 0.1
-    while True:
-        try:
-            result = await act()
-        except Unreachable as error:
-            if pause == 0.1:
-                logger.error("Cannot {}: {} Trying on.", what, error.message)
-            with contextlib.suppress(asyncio.TimeoutError):
-                waiting = until.wait() if until else asyncio.Event().wait()
-                await asyncio.wait_for(waiting, random.uniform(0, pause))  # noqa: S311 - no secret hangs on it
-                return []
-            pause = min(pause * 2, 5.0)
-        else:
-            if pause > 0.1:
-                logger.info("Storage answers again.")
-            return result

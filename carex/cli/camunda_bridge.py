@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from carex.cli import Root, output
-from carex.errors import Refused
+from carex.cli.process import metrics_on, notifier, stop_with
 
 if TYPE_CHECKING:
     from carex.camunda.stats import Stats
@@ -42,21 +40,21 @@ def bridge(
         name="bridge",
         files=log.BRIDGE_FILES,
     )
-    relay = Bridge(settings, only)
+    relay, systemd = Bridge(settings, only), notifier()
 
     async def work() -> None:
-        loop = asyncio.get_running_loop()
+        def stop() -> None:
+            systemd.stopping()
+            relay.stop()
 
-        def stop(number: int, frame: Any) -> None:
-            with suppress(RuntimeError):  # a signal after the end has nothing to stop
-                loop.call_soon_threadsafe(relay.stop)
-
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, stop)
+        stop_with(stop)
         end_metrics = _serve_metrics(relay.stats, settings)
+        systemd.ready("Carrying tasks and answers, or trying to")
+        beating = asyncio.create_task(systemd.beat(relay.stats.line))
         try:
             await relay.run()
         finally:
+            beating.cancel()
             end_metrics()
 
     asyncio.run(work())
@@ -80,9 +78,5 @@ def _serve_metrics(stats: Stats, settings: Settings) -> Any:
     port = settings.metrics.port
     if port is None:
         return lambda: None
-    try:
+    with metrics_on(port):
         return serve(stats, port)
-    except OSError as error:
-        raise Refused(
-            f"Cannot serve metrics on 127.0.0.1:{port}: {error.strerror}.", "Choose another with --metrics-port."
-        ) from None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
+import signal
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from carex.cli import output
-from carex.errors import ConfigError
+from carex.errors import ConfigError, Refused
+from carex.notify import Notifier
 
 if TYPE_CHECKING:
     from carex.cli import Root
@@ -56,3 +61,37 @@ def myself(root: Root) -> list[str]:
     """The command that starts another Carex of this installation."""
     config = ["--config", str(root.config)] if root.config else []
     return [sys.executable, "-m", "carex", "--home", str(root.home), *config]
+
+
+def notifier() -> Notifier:
+    """Who tells systemd how we are. What it asked for is taken out of the environment: our children are not meant."""
+    address, microseconds, pid = (
+        os.environ.pop(name, "") for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+    )
+    asked = microseconds.isdigit() and pid in ("", str(os.getpid()))
+    return Notifier(address, int(microseconds) / 1e6 if asked else math.inf)
+
+
+def stop_with(act: Callable[[], object]) -> None:
+    """From now on SIGTERM and Ctrl-C call this in the running event loop, each of them once."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+
+    def received(number: int, frame: object) -> None:
+        with suppress(RuntimeError):  # a signal after the end has nothing to stop, and must not kill us either
+            loop.call_soon_threadsafe(act)
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, received)
+
+
+@contextmanager
+def metrics_on(port: int) -> Iterator[None]:
+    """Say what to do if the port for metrics cannot be had."""
+    try:
+        yield
+    except OSError as error:
+        raise Refused(
+            f"Cannot serve metrics on 127.0.0.1:{port}: {error.strerror}.", "Choose another with --metrics-port."
+        ) from None

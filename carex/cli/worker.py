@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from carex.cli import Root, output
-from carex.cli.process import STOPPING, myself, queue_of, start, start_log
+from carex.cli.process import STOPPING, metrics_on, myself, notifier, queue_of, start, start_log, stop_with
 from carex.cli.rules import people_of
-from carex.errors import Refused, UsageError
+from carex.errors import UsageError
 
 if TYPE_CHECKING:
+    from carex.account import Report
     from carex.settings import Settings
-    from carex.worker import Report
 
 
 def command(
@@ -58,15 +60,31 @@ def command(
 
 
 def _supervise(root: Root, settings: Settings, burst: bool) -> int:
+    from carex.notify import Listener
     from carex.supervisor import supervise
 
     start_log(settings, "worker")
+    systemd, children = notifier(), Listener()
+    os.environ["NOTIFY_SOCKET"] = children.address
     signals: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        signals.append(number)
+        systemd.stopping()
+
+    def ready() -> set[int]:
+        up = children.ready()
+        if len(up) >= settings.worker.processes:
+            systemd.ready(f"{settings.worker.processes} processes run tasks")
+        systemd.alive()
+        return up
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, frame: signals.append(received))
+        signal.signal(number, stop)
     flags = ["--burst"] if burst else []
-    children = [*myself(root), "worker", "--supervised", *flags, *_options(settings)]
-    return supervise(children, settings.worker.processes, signals, settings.worker.grace + STOPPING, once=burst)
+    command = [*myself(root), "worker", "--supervised", *flags, *_options(settings)]
+    grace = settings.worker.grace + STOPPING
+    return supervise(command, settings.worker.processes, signals, grace, once=burst, ready=ready)
 
 
 def _options(settings: Settings) -> list[str]:
@@ -78,8 +96,8 @@ def _options(settings: Settings) -> list[str]:
 
 def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None:
     import asyncio
-    from contextlib import suppress
 
+    systemd = notifier()
     registry = start(settings, "worker")
     if settings.metrics.port is not None and not supervised:
         _serve_metrics(settings.metrics.port)
@@ -92,6 +110,11 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
         people = people_of(settings, queue, registry)
         alone = [*myself(root), "worker", "--alone"]
         rabbitmq = Consumption(settings, queue, registry)
+
+        def moved() -> None:
+            systemd.ready("Running tasks")  # the queue has answered a claim
+            rabbitmq.moved()
+
         worker = Worker(
             settings,
             queue,
@@ -101,28 +124,25 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
             burst=burst,
             answer=rabbitmq.answer,
             answered=rabbitmq.outbox.post,
-            moved=rabbitmq.moved,
+            moved=moved,
         )
-        loop = asyncio.get_running_loop()
 
         def stop_all() -> None:
+            systemd.stopping()
             rabbitmq.stop()
             worker.stop()
 
-        def stop(number: int, frame: Any) -> None:
-            with suppress(RuntimeError):  # a signal after the end has nothing to stop, and must not kill us either
-                loop.call_soon_threadsafe(stop_all)
-
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, stop)
+        stop_with(stop_all)
         if supervised:
-            _when_stdin_ends(lambda: loop.call_soon_threadsafe(stop_all))
+            _when_stdin_ends(partial(asyncio.get_running_loop().call_soon_threadsafe, stop_all))
         types = ", ".join(worker.types) or "nothing"
         output.talk(f"Worker {os.getpid()}: {settings.worker.concurrency} at a time of: {types}. {queue.durability}")
+        beating = asyncio.create_task(systemd.beat(lambda: _status(worker.report)))
         try:
             await rabbitmq.start(worker)
             return await worker.run()
         finally:
+            beating.cancel()
             await rabbitmq.close()
             await queue.close()
             await people.close()
@@ -135,31 +155,47 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
     )
 
 
+def _status(report: Report) -> str:
+    return f"{report.done} done, {report.failed} failed, {report.set_back} set back"
+
+
 def _serve_metrics(port: int) -> None:
     """This process's own: memory, file descriptors, CPU. Those of the whole installation are the server's."""
     from prometheus_client import start_http_server
 
-    try:
+    with metrics_on(port):
         start_http_server(port, "127.0.0.1")
-    except OSError as error:
-        raise Refused(
-            f"Cannot serve metrics on 127.0.0.1:{port}: {error.strerror}.", "Choose another with --metrics-port."
-        ) from None
 
 
 def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> None:
+    """One of a worker's cells (see `carex.isolation`)."""
     import asyncio
 
-    from carex.isolation import serve_alone
+    from carex.suspects import Suspects, answers_of_stdout
 
+    answers = answers_of_stdout()
     registry = start(settings, "worker")
 
     async def serve() -> None:
+        from carex.cli.consume import Consumption
+        from carex.worker import Worker
+
         queue = queue_of(settings)
         people = people_of(settings, queue, registry)
-        await serve_alone(settings, registry, people)
+        suspects = Suspects(queue, settings.worker.concurrency, answers)
+        answer = Consumption(settings, queue, registry).answer  # our worker's process sends it
+        worker = Worker(settings, suspects, registry, people, answer=answer)
+        stop_with(worker.stop)
+        listening = asyncio.create_task(suspects.listen(sys.stdin, worker.stop))
+        try:
+            await worker.run()
+        finally:
+            listening.cancel()
+            await queue.close()
+            await people.close()
 
     asyncio.run(serve())
+    os._exit(0)  # a handler's thread that does not end must not keep us: its lease is given up
 
 
 def _when_stdin_ends(act: Callable[[], Any]) -> None:

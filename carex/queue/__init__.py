@@ -28,7 +28,7 @@ def open_queue(url: str, *, lease: float = 30.0, allow_volatile: bool = False) -
 
     `lease` is in seconds. `allow_volatile` accepts a Redis server that would lose tasks (see `carex.queue.redis`).
     """
-    scheme, _, rest = url.partition("://")
+    scheme, colon, rest = url.partition("://")
     if scheme == "sqlite":
         from carex.queue.sqlite import SqliteQueue
 
@@ -37,6 +37,7 @@ def open_queue(url: str, *, lease: float = 30.0, allow_volatile: bool = False) -
         from carex.queue.redis import RedisQueue
 
         return RedisQueue(url, lease=lease, allow_volatile=allow_volatile)
+    kind = repr(scheme) if colon else "this"  # without the colon, all of it is in there, with its password
     raise ConfigError(
-        f"queue.url: {scheme!r} is not a queue Carex knows", "Use sqlite:///path/to/queue.db or redis://host:port/0."
+        f"queue.url: {kind} is not a queue Carex knows", "Use sqlite:///path/to/queue.db or redis://host:port/0."
     )

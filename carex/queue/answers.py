@@ -28,3 +28,7 @@ def take(connection: Connection, limit: int, now: float) -> list[Answer]:
 
 def forget(connection: Connection, ids: Sequence[str]) -> None:
     connection.executemany("DELETE FROM answers WHERE id = ?", [(id,) for id in ids])
+
+
+def count(connection: Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM answers").fetchone()[0])

@@ -36,6 +36,7 @@ class Presence:
         self._socket.setblocking(False)
         with _short(folder) as place:
             self._socket.bind(f"{place}/{self.id}.sock")
+            os.chmod(f"{place}/{self.id}.sock", 0o600)
 
     def beat(self) -> None:
         """Give a sign of life."""

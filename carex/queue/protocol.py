@@ -98,12 +98,14 @@ class Holder:
 @dataclass(frozen=True)
 class Counts:
     """How much there is. `by_state` is keyed by (type, state), without done tasks; `oldest_due` is how many seconds
-    the oldest due task has waited; `counters` are sums over the life of the installation."""
+    the oldest due task has waited; `counters` are sums over the life of the installation; `unsent` are the answers that
+    were not confirmed yet."""
 
     by_state: Mapping[tuple[str, State], int]
     oldest_due: float
     counters: Mapping[str, float]
     holders: Sequence[Holder] = field(default=())
+    unsent: int = 0
 
     def of(self, state: State) -> int:
         return sum(n for (_, s), n in self.by_state.items() if s == state)
@@ -117,8 +119,11 @@ class Queue(Protocol):
         """One sentence: what a power failure now would cost."""
         ...
 
-    async def put(self, tasks: Sequence[Task]) -> list[Placed]:
-        """Store all or none; they are stored when this returns."""
+    async def put(self, tasks: Sequence[Task], *, failed: str | None = None) -> list[Placed]:
+        """Store all or none; they are stored when this returns.
+
+        With `failed`, a reason, they are failed from the start: nobody tries them until a person acts.
+        """
         ...
 
     async def claim(self, types: Sequence[str], limit: int, wait: float = 0.0) -> list[Delivery]:
@@ -129,7 +134,7 @@ class Queue(Protocol):
         ...
 
     async def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        """Prolong the leases; return those that were lost."""
+        """Prolong the leases, and be their holder from now on; return those that were lost."""
         ...
 
     async def settle(
@@ -141,7 +146,7 @@ class Queue(Protocol):
         """Store how attempts ended, each one atomically, and add to the counters; return those whose lease was lost.
 
         Done: finished. Retry, Wait: waiting again, due `delay` seconds from now; Wait takes the attempt back.
-        Fail, BpmnError: failed. A lost lease changes nothing.
+        Crash: waiting, with one crash more. Fail, BpmnError: failed. A lost lease changes nothing.
 
         `answers` are by task id, and stored in the same step. A task that is answered is at its end here: whoever gets
         the answer tries again, with a new task. So Retry, Wait and BpmnError are done too, with their reason; and the

@@ -5,11 +5,12 @@
 
 local verbs = {}
 
--- Nine a task: id, type, payload, key, window, source, created, reply, due → the id that holds the key, or '' if it is new
+-- why they failed, '' if they did not; nine a task: id, type, payload, key, window, source, created, reply, due
+-- → the id that holds the key, or '' if it is new
 function verbs.put()
-  local answers, amounts = {}, {}
-  local seq = call('INCRBY', prefix .. 'serial', (#ARGV - 2) / 9) - (#ARGV - 2) / 9
-  for i = 3, #ARGV, 9 do
+  local answers, amounts, failed = {}, {}, ARGV[3]
+  local seq = call('INCRBY', prefix .. 'serial', (#ARGV - 3) / 9) - (#ARGV - 3) / 9
+  for i = 4, #ARGV, 9 do
     local id, type, payload, key, window, source, created, reply, due = unpack(ARGV, i, i + 8)
     local holder = key ~= '' and holder_of(key)
     if not holder and call('HSETNX', prefix .. 'task:' .. id, 'type', type) == 1 then
@@ -19,7 +20,12 @@ function verbs.put()
       set(id, 'seq', digits, 'state', 'waiting', 'due', due, 'payload', payload, 'key', key, 'window', window,
         'source', source, 'created', created)
       if reply ~= '' then set(id, 'reply', reply) end
-      wait(type, due, digits .. id)
+      if failed == '' then
+        wait(type, due, digits .. id)
+      else
+        set(id, 'state', 'failed', 'finished', moment, 'reason', failed)
+        enter('failed:' .. type, now, digits .. id)
+      end
       amounts[type] = (amounts[type] or 0) + 1
       if key ~= '' then call('HSET', prefix .. 'keys', key, id) end
     end
@@ -77,17 +83,18 @@ function verbs.claim()
   return { moment, exact(soonest), claimed }
 end
 
--- the holder's row, lease, and two a delivery: id, fence → the positions of those that were lost
+-- the holder's row, lease, holder, and two a delivery: id, fence → the positions of those that were lost
 function verbs.extend()
   local lost, till = {}, exact(now + ARGV[4])
   go_on_when_full()
-  if ARGV[3] ~= '' then call('ZADD', prefix .. 'holders', now, ARGV[3]) end
-  for i = 5, #ARGV, 2 do
-    local state, fence, seq = fields(ARGV[i], 'state', 'fence', 'seq')
+  call('ZADD', prefix .. 'holders', now, ARGV[3])
+  for i = 6, #ARGV, 2 do
+    local state, fence, seq, holder = fields(ARGV[i], 'state', 'fence', 'seq', 'holder')
     if state == 'running' and fence == ARGV[i + 1] then
       enter('leases', till, seq .. ARGV[i])
+      if holder ~= ARGV[5] then set(ARGV[i], 'holder', ARGV[5]) end
     else
-      table.insert(lost, (i - 5) / 2)
+      table.insert(lost, (i - 6) / 2)
     end
   end
   return lost
@@ -118,7 +125,8 @@ function verbs.settle()
         if answered and outcome ~= 'Fail' then
           set(id, 'state', 'done', 'due', now, 'finished', moment, 'holder', '', 'reason', reason)
           enter('done', moment, seq .. id)
-        elseif outcome == 'Retry' or outcome == 'Wait' then
+        elseif outcome == 'Retry' or outcome == 'Wait' or outcome == 'Crash' then
+          if outcome == 'Crash' then call('HINCRBY', prefix .. 'task:' .. id, 'crashes', 1) end
           set(id, 'state', 'waiting', 'due', now + delay, 'attempt', attempt, 'holder', '', 'reason', reason)
           wait(type, now + delay, seq .. id)
         else
@@ -244,7 +252,7 @@ function verbs.prune()
 end
 
 -- → rows of (type, waiting, failed), of (type, holder, since) for each running task, seconds the oldest waits,
--- counters, holders
+-- counters, holders, the time, how many answers are not sent yet
 function verbs.counts()
   local types, running, oldest = {}, {}, now
   for _, type in ipairs(call('HKEYS', prefix .. 'types')) do
@@ -256,7 +264,7 @@ function verbs.counts()
     table.insert(running, { fields(place:sub(SEQ + 1), 'type', 'holder', 'started') })
   end
   return { types, running, exact(now - oldest), call('HGETALL', prefix .. 'counters'),
-    call('ZRANGE', prefix .. 'holders', 0, -1, 'WITHSCORES'), moment }
+    call('ZRANGE', prefix .. 'holders', 0, -1, 'WITHSCORES'), moment, call('ZCARD', prefix .. 'answers') }
 end
 
 -- what, who, '1' to take it → the owner

@@ -21,7 +21,7 @@ from carex.errors import ConfigError, Unreachable
 from carex.queue.protocol import STATES, Answer, Counts, Delivery, Entry, Filter, Holder, Placed, State
 from carex.queue.redis_line import Bell, Line, Wire, ask, connect_later, place_of
 from carex.queue.redis_server import durability_of, explain
-from carex.task import BpmnError, Done, Outcome, Retry, Task, Wait, stored
+from carex.task import BpmnError, Crash, Done, Outcome, Retry, Task, Wait, stored
 
 T = TypeVar("T", bound=tuple[Any, ...])
 PREFIX = "carex:{queue}:"
@@ -61,8 +61,8 @@ class RedisQueue:
 
     # ------------------------------------------------------------------ the way of a task
 
-    async def put(self, tasks: Sequence[Task]) -> list[Placed]:
-        values: list[Any] = []
+    async def put(self, tasks: Sequence[Task], *, failed: str | None = None) -> list[Placed]:
+        values: list[Any] = [b"" if failed is None else _encode(failed)]
         for t in tasks:
             values += (t.id, t.type, dump(t.payload), t.key or "", t.window, t.source, t.created)
             values += ("" if t.reply is None else dump(t.reply), t.due or "0")
@@ -82,13 +82,19 @@ class RedisQueue:
     async def _claim(self, types: Sequence[str], limit: int, patience: float) -> tuple[list[Delivery], float]:
         """Claim now; if there is nothing, be rung for `patience` seconds."""
         self._claims += 1
-        now = self._clock() if self._clock else time.time()
-        self._row = self._row or " ".join([self._holder, str(os.getpid()), str(now), *types])
         number, unanswered = self._claims, self._unanswered
         missing = f" {' '.join(map(str, unanswered))} " if unanswered else ""
         try:
             now, next_due, rows = await self._call(
-                "claim", self._holder, self._row, number, missing, self._lease, limit, patience, *map(_glob, types)
+                "claim",
+                self._holder,
+                self._registered(types),
+                number,
+                missing,
+                self._lease,
+                limit,
+                patience,
+                *map(_glob, types),
             )
         except Unreachable:  # it may have leased tasks; the next claim that is answered gives them back
             self._unanswered = self._unanswered | {number}
@@ -97,9 +103,14 @@ class RedisQueue:
         deliveries = [_delivery_of(rows[i : i + 12], self._holder, float(now)) for i in range(0, len(rows), 12)]
         return deliveries, float(next_due)
 
+    def _registered(self, types: Sequence[str]) -> str:
+        now = self._clock() if self._clock else time.time()
+        self._row = self._row or " ".join([self._holder, str(os.getpid()), str(now), *types])
+        return self._row
+
     async def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         held = [value for d in deliveries for value in (d.task.id, d.fence)]
-        lost = await self._call("extend", self._row, self._lease, *held)
+        lost = await self._call("extend", self._registered(()), self._lease, self._holder, *held)
         return [deliveries[position] for position in lost]
 
     async def settle(
@@ -222,7 +233,7 @@ class RedisQueue:
         return sum([await self._call(verb, *ids[start : start + PAGE]) for start in range(0, len(ids), PAGE)])
 
     async def counts(self) -> Counts:
-        types, running, oldest, counters, holders, now = await self._call("counts")
+        types, running, oldest, counters, holders, now, unsent = await self._call("counts")
         by_state: dict[tuple[str, State], int] = dict(Counter((type, "running") for type, *_ in running))
         by_state |= {(type, "waiting"): waiting for type, waiting, _ in types if waiting}
         by_state |= {(type, "failed"): failed for type, _, failed in types if failed}
@@ -236,7 +247,7 @@ class RedisQueue:
             known.append(
                 Holder(id, int(pid), float(began), silent < self._lease, len(held), silent, wanted, doing, since)
             )
-        return Counts(by_state, float(oldest), sums, known)
+        return Counts(by_state, float(oldest), sums, known, int(unsent))
 
     async def prune(self, older_than: float) -> int:
         return int(await self._call("prune", older_than))
@@ -272,6 +283,8 @@ def _ending_of(outcome: Outcome) -> tuple[str, float, bytes, bytes]:
     reason = outcome.reason
     if isinstance(outcome, BpmnError):
         reason = f"{outcome.code}: {reason}" if reason else outcome.code
+    if isinstance(outcome, Crash):
+        reason = f"crash: {reason}"
     delay = outcome.delay or 0.0 if isinstance(outcome, (Retry, Wait)) else 0.0
     return type(outcome).__name__, delay, _encode(reason), b""
 

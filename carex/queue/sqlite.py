@@ -29,7 +29,7 @@ from carex.queue.rows import (
     lost_of,
     remember,
 )
-from carex.task import BpmnError, Done, Fail, Outcome, Retry, Task, Unfinished, Wait, stored
+from carex.task import BpmnError, Crash, Done, Fail, Outcome, Retry, Task, Unfinished, Wait, stored
 
 T = TypeVar("T", bound=tuple[Any, ...])
 POLL = 1.0
@@ -72,12 +72,13 @@ class SqliteQueue:
 
     # ------------------------------------------------------------------ the way of a task
 
-    async def put(self, tasks: Sequence[Task]) -> list[Placed]:
+    async def put(self, tasks: Sequence[Task], *, failed: str | None = None) -> list[Placed]:
         rows = [columns_of(task) for task in tasks]
-        return await self._db.run(lambda connection: self._put(connection, rows))
+        return await self._db.run(lambda connection: self._put(connection, rows, failed))
 
-    def _put(self, connection: Connection, rows: Sequence[list[Any]]) -> list[Placed]:
+    def _put(self, connection: Connection, rows: Sequence[list[Any]], failed: str | None) -> list[Placed]:
         now = self._clock()
+        standing = ("waiting", None, "") if failed is None else ("failed", now, failed)
         placed = []
         for id, type, payload, key, *rest, due in rows:
             holder_of_key = (
@@ -92,8 +93,9 @@ class SqliteQueue:
                 placed.append(Placed(holder_of_key[0], new=False))
             else:
                 connection.execute(
-                    f"INSERT INTO tasks ({PUT}) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING",
-                    (id, type, payload, key, *rest, due or now),
+                    f"INSERT INTO tasks ({PUT}, state, finished, reason) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) "
+                    "ON CONFLICT (id) DO NOTHING",
+                    (id, type, payload, key, *rest, due or now, *standing),
                 )
                 placed.append(Placed(id, new=True))
         self._news = True
@@ -141,12 +143,12 @@ class SqliteQueue:
         def work(connection: Connection) -> list[Delivery]:
             lost = lost_of(connection, deliveries)
             until = self._ticks() + self._lease
-            held = [(until, d.task.id) for d in deliveries if d not in lost]
-            connection.executemany("UPDATE tasks SET lease = ? WHERE id = ?", held)
+            held = [(until, self._holder, d.task.id) for d in deliveries if d not in lost]
+            connection.executemany("UPDATE tasks SET lease = ?, holder = ? WHERE id = ?", held)
             return lost
 
-        if self._presence:
-            self._presence.beat()
+        presence = await self._register(())
+        presence.beat()
         return await self._db.run(work)
 
     async def settle(
@@ -200,21 +202,21 @@ class SqliteQueue:
         holds = not answered or isinstance(outcome, BpmnError)  # its key, for the window after its end
         if answered and not isinstance(outcome, Fail):
             state = "done"
-        elif not answered and isinstance(outcome, (Retry, Wait)):
-            state, due, finished = "waiting", now + (outcome.delay or 0.0), None
+        elif not answered and isinstance(outcome, (Retry, Wait, Crash)):
+            state, due, finished = "waiting", now + (getattr(outcome, "delay", None) or 0.0), None
             self._news = True
-        reason = outcome.reason
+        reason = f"crash: {outcome.reason}" if isinstance(outcome, Crash) else outcome.reason
         if isinstance(outcome, BpmnError):
             reason = f"{outcome.code}: {reason}" if reason else outcome.code
         held = connection.execute(f"SELECT 1 FROM tasks WHERE {HELD}", (delivery.task.id, delivery.fence)).fetchone()
         if held is None:
             return False
         history = remember(connection, delivery.task.id, type(outcome).__name__, reason, now)
-        free = isinstance(outcome, Wait) and not answered
+        free, crashed = (isinstance(outcome, kind) and not answered for kind in (Wait, Crash))
         settled = connection.execute(
             "UPDATE tasks SET state = ?, due = ?, finished = ?, reason = ?, history = ?, holder = NULL, "
-            f"attempt = attempt - ?, window = window * ? WHERE {HELD}",
-            (state, due, finished, reason, history, free, holds, delivery.task.id, delivery.fence),
+            f"attempt = attempt - ?, crashes = crashes + ?, window = window * ? WHERE {HELD}",
+            (state, due, finished, reason, history, free, crashed, holds, delivery.task.id, delivery.fence),
         )
         return bool(settled.rowcount == 1)
 
@@ -244,14 +246,14 @@ class SqliteQueue:
     def _recover(self, connection: Connection) -> None:
         """Tasks whose lease ran out, or whose holder is dead, wait again with one crash more."""
         ticks = self._ticks()
-        gone = "state = 'running' AND lease < ?"
-        self._release(connection, gone, (ticks,), "the worker froze: its lease ran out")
         if ticks - self._looked >= POLL:
             self._looked = ticks
             for (holder,) in connection.execute("SELECT id FROM holders WHERE id != ?", (self._holder,)).fetchall():
                 if not is_alive(self._folder, holder):
                     self._release(connection, "state = 'running' AND holder = ?", (holder,), "the worker died")
                     connection.execute("DELETE FROM holders WHERE id = ?", (holder,))
+        gone = "state = 'running' AND lease < ?"
+        self._release(connection, gone, (ticks,), "the worker froze: its lease ran out")
 
     def _release(self, connection: Connection, condition: str, values: tuple[Any, ...], reason: str) -> None:
         rows = connection.execute(f"SELECT id, type FROM tasks WHERE {condition}", values).fetchall()
@@ -338,7 +340,8 @@ class SqliteQueue:
             now = self._clock()
             oldest = min((first_due(connection, type) for type, state in by_state if state == "waiting"), default=now)
             counters = {row["name"]: row["value"] for row in connection.execute("SELECT * FROM counters")}
-            return Counts(by_state, max(now - oldest, 0.0), counters, holders_of(connection, self._folder))
+            holders = holders_of(connection, self._folder)
+            return Counts(by_state, max(now - oldest, 0.0), counters, holders, unsent.count(connection))
 
         return await self._db.read(work)
 

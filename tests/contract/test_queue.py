@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from carex.queue import SENDING, Answer, Filter, Placed, Queue
-from carex.task import BpmnError, Done, Fail, Outcome, Retry, Task, Wait
+from carex.task import BpmnError, Crash, Done, Fail, Outcome, Retry, Task, Wait
 
 if TYPE_CHECKING:
     from conftest import Backend
@@ -101,6 +101,26 @@ async def test_two_hundred_parallel_puts_of_one_key_make_one_task(backend: Backe
         answers = await asyncio.gather(*((queue, other)[n % 2].put([deal(1, key="deal:1")]) for n in range(200)))
     assert len({placed.id for (placed,) in answers}) == 1
     assert sum(placed.new for (placed,) in answers) == 1
+
+
+@on_every_backend
+async def test_a_task_put_as_failed_waits_for_a_person(backend: Backend, queue: Queue) -> None:
+    task = deal(1, key="deal:1")
+    assert await queue.put([task], failed="не вышло") == [Placed(task.id, new=True)]
+    assert await queue.claim(["*"], 10) == []
+    (entry,) = await queue.tasks(Filter(states=["failed"]))
+    assert (entry.task.id, entry.reason, entry.finished) == (task.id, "не вышло", backend.clock.now)
+    assert (await queue.counts()).by_state == {("deal", "failed"): 1}
+    assert await queue.requeue(Filter()) == 1
+    assert [each.task.id for each in await queue.claim(["*"], 10)] == [task.id]
+
+
+@on_every_backend
+async def test_a_task_that_is_there_is_not_put_as_failed(backend: Backend, queue: Queue) -> None:
+    task = deal(1)
+    await queue.put([task])
+    await queue.put([task], failed="no")
+    assert await state_of(queue, task.id) == "waiting"
 
 
 @on_every_backend
@@ -257,6 +277,27 @@ async def test_a_holder_that_closes_gives_its_tasks_back_at_once_and_no_attempt_
     assert (again.task.attempt, again.crashes) == (1, 0)
 
 
+@on_every_backend
+async def test_who_extends_a_lease_is_its_holder_and_the_former_one_may_go(backend: Backend, queue: Queue) -> None:
+    await queue.put([deal(1)])
+    former = backend.open()
+    held = await former.claim(["deal"], 1)
+    assert await queue.extend(held) == []
+    await former.close()
+    assert await queue.claim(["deal"], 1) == []
+    assert await queue.settle([(held[0], Done())]) == []
+
+
+@on_every_backend
+async def test_a_new_holder_that_closes_gives_back_what_it_took_over(backend: Backend, queue: Queue) -> None:
+    await queue.put([deal(1)])
+    held = await queue.claim(["deal"], 1)
+    async with opened(backend) as other:
+        await other.extend(held)
+    (again,) = await queue.claim(["deal"], 1)
+    assert (again.task.attempt, again.crashes) == (1, 0)
+
+
 # ---------------------------------------------------------------------------------------------- settle
 
 
@@ -290,6 +331,17 @@ async def test_a_wait_is_free_and_shows_its_reason(backend: Backend, queue: Queu
     (entry,) = await queue.tasks(Filter())
     assert (entry.state, entry.reason, entry.task.attempt) == ("waiting", "portal limit", 0)
     assert [(line["outcome"], line["times"]) for line in entry.history] == [("Wait", 3)]
+
+
+@on_every_backend
+async def test_a_crash_is_counted_and_the_task_is_due_at_once(backend: Backend, queue: Queue) -> None:
+    await queue.put([deal(1)])
+    (delivery,) = await queue.claim(["deal"], 1)
+    await queue.settle([(delivery, Crash("its process died"))])
+    (entry,) = await queue.tasks(Filter())
+    assert (entry.reason, entry.history[0]["outcome"]) == ("crash: its process died", "Crash")
+    (again,) = await queue.claim(["deal"], 1)
+    assert (again.task.attempt, again.crashes) == (2, 1)
 
 
 @on_every_backend
@@ -365,6 +417,16 @@ async def test_a_sent_answer_is_forgotten(backend: Backend, queue: Queue) -> Non
     await queue.sent([Answer.to(first, "1").id])
     backend.clock.now += SENDING
     assert await queue.answers(10) == [Answer.to(second, "2")]
+
+
+@on_every_backend
+async def test_answers_are_counted_until_they_were_sent(backend: Backend, queue: Queue) -> None:
+    await queue.put([asked()])
+    (delivery,) = await queue.claim(["deal"], 1)
+    await queue.settle([(delivery, Done())], answers={delivery.task.id: "done"})
+    assert (await queue.counts()).unsent == 1
+    await queue.sent([Answer.to(delivery, "done").id])
+    assert (await queue.counts()).unsent == 0
 
 
 @on_every_backend

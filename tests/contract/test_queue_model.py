@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from carex.queue import SENDING, Delivery, Entry, Filter, Queue
-from carex.task import BpmnError, Done, Fail, Outcome, Retry, Task, Wait
+from carex.task import BpmnError, Crash, Done, Fail, Outcome, Retry, Task, Wait
 
 if TYPE_CHECKING:
     from conftest import RedisServer
@@ -51,6 +51,7 @@ UNFINISHED: list[Outcome] = [
     Wait("limit", 10.0),
     Fail("нет"),
     BpmnError("E", "x"),
+    Crash("its process died"),
 ]
 OUTCOMES: st.SearchStrategy[Outcome] = st.just(Done({"n": 1})) | st.just(Done()) | st.sampled_from(UNFINISHED)
 FILTERS = st.builds(
@@ -122,14 +123,17 @@ class Model:
         known.holder, known.reason = None, "" if isinstance(outcome, Done) else outcome.reason
         if isinstance(outcome, BpmnError):
             known.reason = f"{outcome.code}: {outcome.reason}"
+        if isinstance(outcome, Crash):
+            known.reason = f"crash: {outcome.reason}"
         if answer is not None:
             self.answers[answer] = self.now + SENDING
             known.window *= isinstance(outcome, (Done, BpmnError))
-        if answer is not None and isinstance(outcome, (Retry, Wait, BpmnError)):
+        if answer is not None and isinstance(outcome, (Retry, Wait, BpmnError, Crash)):
             known.state, known.finished, known.due = "done", self.now, self.now
-        elif isinstance(outcome, (Retry, Wait)):
-            known.state, known.due = "waiting", self.now + (outcome.delay or 0)
+        elif isinstance(outcome, (Retry, Wait, Crash)):
+            known.state, known.due = "waiting", self.now + (getattr(outcome, "delay", None) or 0)
             known.attempt -= isinstance(outcome, Wait)
+            known.crashes += isinstance(outcome, Crash)
         else:
             known.state, known.finished = "done" if isinstance(outcome, Done) else "failed", self.now
             known.due = known.due if isinstance(outcome, Done) else self.now
@@ -237,6 +241,7 @@ class Agreement(RuleBasedStateMachine):
         for held in chosen:
             if held not in lost:
                 self.model.tasks[held.id].lease = self.model.now + LEASE
+                self.model.tasks[held.id].holder = holder
         for number, queue in enumerate(self.queues[holder]):
             answer = self.loop.run_until_complete(queue.extend([held.deliveries[number] for held in chosen]))
             assert answer == [held.deliveries[number] for held in lost]

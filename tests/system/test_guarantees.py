@@ -49,7 +49,7 @@ def test_what_a_killed_worker_ran_is_taken_up_within_a_lease_and_a_second(
         killed = time.time()
         os.kill(worker.pid, signal.SIGKILL)
         eventually(lambda trace=trace: len(starts(trace)) >= 40)
-        taken_up = [at - killed for _, pid, at in starts(trace) if pid == heir.pid]
+        taken_up = [at - killed for _, pid, at in starts(trace) if pid != worker.pid]
         assert len(taken_up) == 20
         assert max(taken_up) <= LEASE + 1
         worker = heir
@@ -75,7 +75,7 @@ def test_the_results_of_a_worker_that_was_frozen_are_refused(
         os.kill(victim, signal.SIGCONT)
         eventually(lambda all=refused + held: log.read_text().count("the lease was lost") == all)
         eventually(lambda all=5 * (number + 1): len(either.entries("done")) == all)
-        assert {pid for _, pid, _ in starts(trace)[5:]} == set(workers) - {victim}
+        assert victim not in {pid for _, pid, _ in starts(trace)[5:]}
     assert all(worker.poll() is None for worker in workers.values())
 
 

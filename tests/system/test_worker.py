@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,19 +123,49 @@ def test_the_grace_period_ends(installation: Installation, tmp_path: Path, event
     assert installation.entry(task).state == "waiting"
 
 
-def test_a_poisonous_task_is_found_out_and_no_neighbour_is_condemned(
+def test_a_poisonous_task_is_started_three_times_and_costs_its_neighbours_two_starts(
     installation: Installation, tmp_path: Path, eventually: Any
 ) -> None:
     trace = tmp_path / "trace"
     poison = animal("poison", trace, seconds=0.2)
-    neighbours = [animal("tame", n=n, seconds=0.4) for n in range(30)]
+    neighbours = [animal("tame", tmp_path / "neighbours", n=n, seconds=0.4) for n in range(30)]
     installation.put(poison, *neighbours)
     installation.worker("--processes", "2")
     eventually(lambda: installation.entry(poison).state == "failed", 40.0)
-    assert "crash" in installation.entry(poison).reason
+    assert installation.entry(poison).reason.startswith("crash: it ended the process that ran it alone")
     assert "SIGSEGV" in installation.entry(poison).reason
-    assert len(traces(trace)) <= 8  # twice among others, then in groups of at most 31, halved until it is alone
+    assert len(traces(trace)) == 3  # among all, in a small company, alone
     eventually(lambda: len(installation.entries("done")) == 30)
+    starts = Counter(number for number, *_ in traces(tmp_path / "neighbours"))
+    assert max(starts.values()) <= 3
+
+
+def test_a_poisonous_task_does_not_take_new_ones_along_twice(
+    installation: Installation, tmp_path: Path, eventually: Any
+) -> None:
+    poison = animal("poison", tmp_path / "trace", seconds=0.5)
+    installation.put(poison)
+    installation.worker("--processes", "2")
+    eventually(lambda: installation.entry(poison).crashes == 1)
+    installation.put(*(animal("tame", n=n, seconds=0.2) for n in range(200)))
+    eventually(lambda: len(installation.entries("done")) == 200)
+    eventually(lambda: installation.entry(poison).state == "failed", 40.0)
+    assert {entry.crashes for entry in installation.entries("done")} == {0}
+
+
+def test_a_suspect_goes_on_when_its_worker_is_killed(
+    installation: Installation, tmp_path: Path, eventually: Any
+) -> None:
+    trace = tmp_path / "trace"
+    task = animal("tame", trace, seconds=4.0)
+    installation.put(task)
+    for starts in (1, 2):  # the second time it runs apart, as a suspect
+        worker = installation.worker()
+        eventually(lambda starts=starts: len(traces(trace)) == starts)
+        os.kill(worker.pid, signal.SIGKILL)
+    installation.worker()
+    eventually(lambda: installation.entry(task).state == "done")
+    assert (len(traces(trace)), installation.entry(task).crashes) == (2, 1)
 
 
 def test_a_handler_that_blocks_its_loop_is_given_up_and_its_neighbours_finish(
