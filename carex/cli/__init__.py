@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,8 @@ from typer.main import get_command
 from carex.errors import CarexError
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from carex.registry import Registry
     from carex.settings import Settings
 
@@ -35,6 +38,9 @@ COMMANDS = {
     "handlers": "Task types, and the plugins they come from.",
     "camunda": "The process engine: processes, external tasks, and the bridge to RabbitMQ.",
     "queues": "Look at RabbitMQ's queues, and whether all is as it should be.",
+    "service": "Keep Carex running with systemd or supervisor, and its logs short with logrotate.",
+    "migrate": "Take over an older installation's users, queues and settings.",
+    "metrics": "What Prometheus is told, and alert rules for it.",
     "config": "Settings, and where each one comes from.",
     "version": "Say which Carex this is.",
 }
@@ -141,6 +147,7 @@ def root(
 ) -> None:
     """Carex moves work between Bitrix24, Camunda 7 engines, RabbitMQ, OpenProject and 1C without losing any."""
     ctx.obj = Root(home.absolute(), config, debug)
+    sys.excepthook = _unexpected  # here, because Typer sets one of its own when it is called
 
 
 def main() -> None:
@@ -158,3 +165,14 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone: `carex tasks list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What no command expected, until the log is set up: then that reports it."""
+    from carex.cli.output import discreet
+
+    if "--debug" in sys.argv:
+        said = "".join(traceback.format_exception(kind, error, trace))
+    else:
+        said = f"Error: {kind.__name__}: {error}\n  → Nobody expected this; with --debug after `carex` it says where.\n"
+    sys.stderr.write(discreet(said))

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from carex.cli.output import talk
-from carex.cli.process import STOPPING, myself, queue_of, start
+from carex.cli.process import STOPPING, myself, notifier, queue_of, start
 from carex.errors import ConfigError, Refused
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from carex.cli import Root
+    from carex.notify import Notifier
     from carex.queue import Queue
     from carex.registry import Registry
     from carex.settings import Settings
@@ -47,17 +50,22 @@ def command(
     plugins = start(settings, "serve")
     queue = queue_of(settings)
     _announce(settings, queue, plugins, listener)
+    systemd = notifier()
     with _worker_beside(root, settings) if with_worker else nullcontext():
-        asyncio.run(_serve(settings, queue, plugins, listener))
+        asyncio.run(_serve(settings, queue, plugins, listener, systemd))
 
 
-async def _serve(settings: Settings, queue: Queue, plugins: Registry, listener: socket.socket) -> None:
+async def _serve(
+    settings: Settings, queue: Queue, plugins: Registry, listener: socket.socket, systemd: Notifier
+) -> None:
     import uvicorn
 
     from carex.server import create_app
+    from carex.server.connection import Connection
 
     config = uvicorn.Config(
         create_app(settings, queue, plugins),
+        http=Connection,
         access_log=False,  # it would print tokens
         log_config=None,
         log_level="warning",
@@ -70,12 +78,26 @@ async def _serve(settings: Settings, queue: Queue, plugins: Registry, listener: 
         timeout_graceful_shutdown=LAST_REQUESTS,
     )
     server = uvicorn.Server(config)
+
+    def stop(number: int, frame: object) -> None:
+        server.should_exit = True
+        systemd.stopping()
+
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again in the end: then it is no death
-        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+        signal.signal(number, stop)
+    saying = asyncio.create_task(_say(systemd, server))
     try:
         await server.serve(sockets=[listener])
     finally:
+        saying.cancel()
         await queue.close()
+
+
+async def _say(systemd: Notifier, server: uvicorn.Server) -> None:
+    while not server.started:  # noqa: ASYNC110 - it has no event for it
+        await asyncio.sleep(0.01)
+    systemd.ready("Taking work in")
+    await systemd.beat(lambda: f"{server.server_state.total_requests} requests so far")
 
 
 def _listen(host: str, port: int) -> socket.socket:
