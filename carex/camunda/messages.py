@@ -92,8 +92,10 @@ def to_task(incoming: Incoming) -> Task:
     if not isinstance(topic, str) or not 0 < len(topic) <= 255:
         raise Malformed("topic must be text of 1 to 255 characters")
     given = body.get("variables") or {}
-    if not isinstance(given, dict) or not all(isinstance(each, dict) for each in given.values()):
+    if not isinstance(given, dict):
         raise Malformed("variables must be an object {name: {value, type}}")
+    # The worker that Carex replaces sent the values alone, and such messages may still wait in a queue.
+    given = {name: each if _is_typed(each) else {"value": each} for name, each in given.items()}
     reply = {
         "task_id": task_id,
         "topic": topic,
@@ -152,6 +154,10 @@ def parse_response(body: bytes) -> Response:
 def _carried(variable: Mapping[str, Any]) -> dict[str, Any]:
     carried = {"value": variable.get("value"), "type": variable.get("type")}
     return {**carried, "valueInfo": variable["valueInfo"]} if variable.get("valueInfo") else carried
+
+
+def _is_typed(variable: Any) -> bool:
+    return isinstance(variable, dict) and ("value" in variable or variable.keys() <= variables.FORM)
 
 
 def _told(outcome: Outcome, left: int, attempts: int, backoff: Callable[[int], float]) -> dict[str, Any]:

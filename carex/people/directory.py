@@ -16,7 +16,7 @@ from carex.people import ledger, presence
 from carex.people.eligibility import sort_out
 from carex.people.rules import Pool, Rules
 from carex.people.schema import migrations
-from carex.people.sheet import read_sheet
+from carex.people.sheet import Line, read_sheet
 from carex.people.until import written
 from carex.people.user import User, one_line, parse_name, user_of
 
@@ -145,16 +145,20 @@ class Directory:
         Lines that are bad are left out, and named in the `PartlyFailed` raised in the end. Nobody is removed.
         """
         sheet = read_sheet(file)
+        self.take(sheet.lines)
+        sheet.check("imported")
+        return len(sheet.lines)
+
+    def take(self, lines: Iterable[Line]) -> None:
+        """Add, rename, exclude and include as the lines say: all of them, or none if this is interrupted."""
         with self._change() as db:
-            for line in sheet.lines:
+            for line in lines:
                 self._add(db, line.id, line.name)
                 user = self.get(line.id)
                 if line.excluded is False:
                     self._include(db, user)
                 elif line.excluded and (user.excluded, user.excluded_until) != (True, line.excluded_until):
                     self._exclude(db, user, line.excluded_until, "")
-        sheet.check("imported")
-        return len(sheet.lines)
 
     def history(self, id: int | None = None, after: int = 0) -> Sequence[Entry]:
         """Who changed what, oldest first: about one employee, or all."""

@@ -79,13 +79,14 @@ async def check(
     for exchange in (settings.tasks_exchange, settings.responses_exchange):
         found += await _exchange(broker, exchange, settings.exchange_type, declare)
     keys = {queue_of(system): (settings.tasks_exchange, routing_key(system, "#")) for system in systems}
-    every = "#" if settings.exchange_type == "topic" else RESPONSE_KEY
-    keys[settings.responses_queue] = (settings.responses_exchange, every)
+    keys[settings.responses_queue] = (settings.responses_exchange, "#")
     for queue in [*keys, settings.dead_queue]:
         found += await _queue(broker, queue, declare)
     if declare:
         for queue, (exchange, key) in keys.items():
             found += await _bind(broker, queue, exchange, key)
+        # An exchange that was there may be direct: then # is only a word, and our answers need their own.
+        found += await _bind(broker, settings.responses_queue, settings.responses_exchange, RESPONSE_KEY)
     return found
 
 

@@ -89,7 +89,7 @@ def test_a_task_message_becomes_a_task_that_knows_how_to_answer() -> None:
         ({"topic": "a"}, "task_id"),
         ({"task_id": "a b"}, "task_id"),
         ({"task_id": "a", "topic": ""}, "topic"),
-        ({"task_id": "a", "variables": {"x": 5}}, "variables"),
+        ({"task_id": "a", "variables": [5]}, "variables"),
         ({"task_id": "a", "retries": -1}, "retries"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from carex import BpmnError, Fail, Finding, Retry, Wait
 from carex_bitrix24 import plugin
@@ -21,6 +22,7 @@ USEFUL = {
 }
 SAME = {"user_brief": {"user", "user_basic"}, "task": {"tasks", "tasks_extended"}}
 """Scopes that open more of the same."""
+HERE = ("localhost", "127.0.0.1", "::1")
 SKEW = 60.0
 """Seconds by which the portal's clock may differ from ours: webhooks and working hours are compared with it."""
 
@@ -30,15 +32,21 @@ async def check(portal: Portal) -> list[Finding]:
     """Whether the webhook is accepted, has the scopes it needs, and belongs to somebody who may see everything."""
     if not portal.user_id:
         return []
+    found = []
+    if portal.address.startswith("http://") and urlsplit(portal.address).hostname not in HERE:
+        found.append(Finding("the webhook's secret travels unencrypted", "Use https in WEBHOOK_CAREX."))
     try:
         scopes = {str(each) for each in await portal.call("scope", {}, repeatable=True)}
         owner = await portal.call("profile", {}, repeatable=True)
         await portal.call("server.time", {}, repeatable=True)
     except (Wait, Retry, Fail, BpmnError) as outcome:
-        return [Finding(outcome.reason, "See WEBHOOK_CAREX, and the portal's Developer resources → Inbound webhook.")]
+        return [
+            *found,
+            Finding(outcome.reason, "See WEBHOOK_CAREX, and the portal's Developer resources → Inbound webhook."),
+        ]
     name = " ".join(filter(None, (owner.get("NAME"), owner.get("LAST_NAME"))))
     admin = "an administrator" if owner.get("ADMIN") in (True, "Y", "1", 1) else "not an administrator"
-    found = [Finding(f"{portal.address} accepts the webhook of {name} ({owner.get('ID')}), {admin}")]
+    found.append(Finding(f"{portal.address} accepts the webhook of {name} ({owner.get('ID')}), {admin}"))
     for scope, use in NEEDED.items():
         if scope not in scopes:
             found.append(Finding(f"the webhook lacks the scope {scope}: {use}", "Tick it in the webhook's settings."))

@@ -21,7 +21,8 @@ async def who_was_faster(
     If the task says who was responsible then (`was`), or an earlier attempt has seen it, anybody else is such a person.
     Otherwise it is somebody who is neither the item's creator nor the webhook's owner nor named in `holders`, and
     somebody other than the webhook's owner has changed the item since, as far as it says; and it is in the directory: a
-    portal's default holder rarely is. Whom Carex itself chose for this item does not count.
+    portal's default holder rarely is. Whom Carex itself chose for this item does not count. For a task taken over from
+    another system it is whoever has it already.
     """
     portal: Portal = ctx.client
     holder = whole(item.get("assignedById"))
@@ -30,6 +31,9 @@ async def who_was_faster(
         changed = holder not in (0, was)
     elif holder != seen:
         changed = holder != 0
+    elif not ctx.task.created:  # it waited in another system, and nobody knows since when
+        colleagues = {user.id for user in await ctx.people.users()}
+        changed = taken_by(item, portal.user_id, holders, colleagues) != 0
     else:
         idle = {0, portal.user_id, whole(item.get("createdBy")), *holders}
         changed = holder not in idle and _changed_since(item, ctx.task.created + portal.ahead, portal.user_id)
