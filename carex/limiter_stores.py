@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PLACE = "carex:{limits}:"
-"""What the keys of buckets in Redis begin with."""
+"""What the keys of buckets in Redis begin with; and the key of the set of their names."""
 SCHEMA = "CREATE TABLE buckets (name TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;\n"
 # Swaps a bucket that is still as it was read; and tells the time, which is the same for all machines.
 SCRIPT = """
 local found = redis.call('GET', KEYS[1] .. ARGV[1]) or ''
 if ARGV[2] == 'swap' and found == ARGV[3] then
     redis.call('SET', KEYS[1] .. ARGV[1], ARGV[4], 'EX', 86400)
+    redis.call('SADD', KEYS[1], ARGV[1])
     return {'ok', '', ''}
 end
 local time = redis.call('TIME')
@@ -62,17 +63,13 @@ def _in_redis(url: str) -> dict[str, str]:
     from carex.queue.redis_server import explain
 
     connection = connect_later(url)
-    found: dict[str, str] = {}
-    cursor = ""
     try:
-        while cursor != "0":
-            cursor, keys = ask(connection, "SCAN", cursor or "0", "MATCH", f"{PLACE}*", "COUNT", "1000")
-            found |= {key.removeprefix(PLACE): ask(connection, "GET", key) for key in keys}
+        found = {name: ask(connection, "GET", PLACE + name) for name in ask(connection, "SMEMBERS", PLACE)}
     except (RedisError, OSError) as error:
         raise explain(error, place_of(connection)) from None
     finally:
         connection.disconnect()
-    return found
+    return {name: text for name, text in found.items() if text}
 
 
 class SqliteStore:

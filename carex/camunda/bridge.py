@@ -33,7 +33,7 @@ class Bridge:
     def __init__(self, settings: Settings, only: Half | None = None) -> None:
         self._settings = settings
         self._only = only
-        self.stats = Stats()
+        self.stats = Stats(fetching=only != "responses")
         self._stopping: anyio.Event | None = None
         self._stopped = False
 

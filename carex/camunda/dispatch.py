@@ -174,7 +174,7 @@ class Dispatch:
                 topics = self._open(self._busy)
                 if topics and (new or self._is_idle()) and self._may_fetch():
                     await self._fetch(topics, publishing)
-                self._well()
+                self._well(None if self._topics else self._clock())  # where nothing can be fetched, nothing is late
             except EngineError as error:
                 self._complain(error)
             if not self._topics and not quiet and self._clock() - started > SILENCE + MODELS:

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from carex.camunda.answers import Answer, EngineError, Verdict, classify
 from carex.errors import ConfigError
-from carex.masking import mask
+from carex.masking import HIDDEN, mask
 
 if TYPE_CHECKING:
     import aiohttp
@@ -200,9 +200,8 @@ def _address(settings: CamundaSettings) -> tuple[str, str]:
         raise ConfigError("camunda.base_url is not set: no engine is known.", f"Set CAMUNDA_BASE_URL, {example}.")
     parts = urlsplit(settings.base_url.strip().rstrip("/"))
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(
-            f"camunda.base_url is not the address of an engine: {mask(settings.base_url)}", f"Write it {example}."
-        )
+        shown = mask(settings.base_url) if "://" in settings.base_url else HIDDEN  # there may be a password in it
+        raise ConfigError(f"camunda.base_url is not the address of an engine: {shown}", f"Write it {example}.")
     userinfo, _, place = parts.netloc.rpartition("@")
     return urlunsplit((parts.scheme, place, parts.path, "", "")), userinfo
 

@@ -12,6 +12,9 @@ SUCCESSES = ("complete", "bpmn_error")
 """Answers after which the process went on."""
 NEITHER = ("gone", "postponed")
 """Answers that count neither way: the engine had its word before, or will have it later."""
+RECEIPTS = ("confirmed", "returned", "refused", "unsent", "unknown", "too_large")
+RESULTS = (*SUCCESSES, "failure", "incident", "dead", "stale", *NEITHER)
+LOCKS = ("extended", "given_back", "lost")
 
 
 @dataclass(eq=False)
@@ -19,6 +22,8 @@ class Stats:
     """Sums since the start of this process, and what is the case now."""
 
     clock: Callable[[], float] = time.monotonic
+    fetching: bool = True
+    """Whether this bridge carries tasks at all, and not only answers."""
     fetched: int = 0
     published: Counter[str] = field(default_factory=Counter)
     """Task messages by what became of them: `confirmed`, `returned`, `refused`, `unsent`, `unknown`, `too_large`."""
@@ -52,20 +57,24 @@ class Stats:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         yield CounterMetricFamily("carex_bridge_fetched", "External tasks fetched.", value=self.fetched)
-        for name, text, label, numbers in (
-            ("published", "Task messages by what became of them.", "receipt", self.published),
-            ("answered", "Responses by how they were settled.", "result", self.answered),
-            ("locks", "Locks of the engine by what was done.", "done", self.locks),
+        for name, text, label, known, numbers in (
+            ("published", "Task messages by what became of them.", "receipt", RECEIPTS, self.published),
+            ("answered", "Responses by how they were settled.", "result", RESULTS, self.answered),
+            ("locks", "Locks of the engine by what was done.", "done", LOCKS, self.locks),
         ):
             family = CounterMetricFamily(f"carex_bridge_{name}", text, labels=[label])
-            for value, number in sorted(dict(numbers).items()):
+            # Those that never happened are 0: Prometheus sees no increase in what was not there before.
+            for value, number in sorted({**dict.fromkeys(known, 0), **numbers}.items()):
                 family.add_metric([value], number)
             yield family
-        silence = self.clock() - (self.last_poll if self.last_poll is not None else self.started)
+        if self.fetching:
+            silence = self.clock() - (self.last_poll if self.last_poll is not None else self.started)
+            yield GaugeMetricFamily(
+                "carex_bridge_since_poll_seconds", "Seconds since a fetch last succeeded.", value=silence
+            )
         for name, text, state in (
             ("in_flight", "External tasks that somebody works on.", self.working),
             ("overdue", "Those that are older than camunda.max_work.", self.overdue),
-            ("since_poll_seconds", "Seconds since a fetch last succeeded.", silence),
             ("engine_up", "1 if the engine answers.", self.engine_up),
             ("broker_up", "1 if RabbitMQ takes messages.", self.broker_up),
         ):

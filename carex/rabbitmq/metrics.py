@@ -19,12 +19,17 @@ class Metrics:
         self._intake = intake
 
     def collect(self) -> Iterator[Any]:
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        taken, dead = (self._intake.put, self._intake.dead) if self._intake is not None else (0, 0)
+        # Who had no reason to connect yet is not down.
+        up = self._broker.ready if self._broker.started else True
+        return families(up=up, taken=taken, dead=dead, sent=self._outbox.sent)
 
-        up = "Whether RabbitMQ takes messages from this process."
-        yield GaugeMetricFamily("carex_rabbitmq_up", up, value=float(self._broker.ready))
-        if self._intake is not None:
-            taken, dead = "Tasks taken in from RabbitMQ.", "Messages that were no tasks."
-            yield CounterMetricFamily("carex_rabbitmq_tasks_taken", taken, value=self._intake.put)
-            yield CounterMetricFamily("carex_rabbitmq_messages_dead", dead, value=self._intake.dead)
-        yield CounterMetricFamily("carex_rabbitmq_answers_sent", "Answers sent.", value=self._outbox.sent)
+
+def families(*, up: bool = True, taken: int = 0, dead: int = 0, sent: int = 0) -> Iterator[Any]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    text = "0 if this process needs RabbitMQ, and it takes no messages."
+    yield GaugeMetricFamily("carex_rabbitmq_up", text, value=float(up))
+    yield CounterMetricFamily("carex_rabbitmq_tasks_taken", "Tasks taken in from RabbitMQ.", value=taken)
+    yield CounterMetricFamily("carex_rabbitmq_messages_dead", "Messages that were no tasks.", value=dead)
+    yield CounterMetricFamily("carex_rabbitmq_answers_sent", "Answers sent.", value=sent)

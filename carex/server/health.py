@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from carex.errors import ConfigError, Unreachable
+from carex.limiter_stores import look
 from carex.metrics import CONTENT_TYPE, installation_metrics
 from carex.queue import Queue
 from carex.server.answers import RETRY_AFTER, Problem, reply, within
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def add_routes(app: FastAPI, settings: Settings, queue: Queue) -> None:
-    timeout = settings.server.accept_timeout
+    timeout, data = settings.server.accept_timeout, settings.home / "data"
 
     @app.head("/health", include_in_schema=False)
     @app.get("/health", summary="The server is alive", response_class=Response)
@@ -30,7 +32,7 @@ def add_routes(app: FastAPI, settings: Settings, queue: Queue) -> None:
     @app.head("/ready", include_in_schema=False)
     @app.get("/ready", summary="A task could be stored now", response_class=Response)
     async def ready() -> Response:
-        reasons = await _reasons(queue, settings.home / "data", timeout)
+        reasons = await _reasons(queue, data, timeout)
         if reasons:
             raise Problem(503, "not_ready", "; ".join(reasons), headers=RETRY_AFTER)
         return reply(200, {"status": "ready"})
@@ -39,7 +41,11 @@ def add_routes(app: FastAPI, settings: Settings, queue: Queue) -> None:
     async def metrics() -> Response:
         with within(timeout):
             counts = await queue.counts()
-        return Response(installation_metrics(counts, settings.metrics.prefix), headers={"Content-Type": CONTENT_TYPE})
+            limits = await asyncio.to_thread(look, settings.queue.url, data)
+        text = installation_metrics(
+            counts, settings.metrics.prefix, limits=limits, disk_free=shutil.disk_usage(settings.home).free
+        )
+        return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
 
 async def _reasons(queue: Queue, data: Path, timeout: float) -> list[str]:

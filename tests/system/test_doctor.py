@@ -24,8 +24,8 @@ SECRET = "s3cr3t0word"
 
 @pytest.fixture(autouse=True)
 def only_the_shipped_plugins(installation: Installation) -> None:
-    """Among those of the other tests one is broken."""
-    installation.env["PYTHONPATH"] = ""
+    """Among those of the other tests one is broken. And somebody may use the port of the default."""
+    installation.env |= {"PYTHONPATH": "", "CAREX_SERVER__PORT": "0"}
 
 
 def diagnose(installation: Installation, *areas: str) -> tuple[int, list[dict[str, str]]]:
@@ -99,7 +99,7 @@ BROKEN: dict[str, tuple[Callable[[Installation], Any], int, str, str]] = {
     "an unknown setting": (write("carex.toml", "[server]\nprot = 1"), 3, "server.prot", "carex.toml"),
     "no TOML": (write("carex.toml", "[server"), 3, "not valid TOML", "Correct it"),
     "a line of .env": (write(".env", "what is this"), 3, ".env:1", "Correct it"),
-    "a value": (write("carex.toml", "[server]\nport = 'x'"), 3, "server.port", "Correct it"),
+    "a value": (write("carex.toml", "[queue]\nlease = 'x'"), 3, "queue.lease", "Correct it"),
     "a plugin's setting": (write("carex.toml", "[plugins.bitrix24]\nwebhok = 1"), 3, "webhok", "webhook"),
     "an unknown plugin": (write("carex.toml", "[plugins.bitrix]\nx = 1"), 3, "no plugin bitrix", "Correct it"),
     "an unknown queue": (write("carex.toml", "[queue]\nurl = 'mysql://x'"), 1, "queue.url is not", "redis://"),

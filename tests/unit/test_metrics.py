@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from carex.limiter import Bucket
 from carex.metrics import BUCKETS, installation_metrics, observe
 from carex.queue import Counts, Holder
 
 
-def samples(counts: Counts, prefix: str = "company") -> dict[tuple[str, ...], float]:
-    text = installation_metrics(counts, prefix).decode()
+def samples(counts: Counts, prefix: str = "company", **limits: Bucket) -> dict[tuple[str, ...], float]:
+    text = installation_metrics(counts, prefix, limits=limits, disk_free=7).decode()
     families = text_string_to_metric_families(text)
     return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
 
@@ -85,3 +86,30 @@ def test_the_histogram_is_cumulative() -> None:
 
 def test_a_type_may_hold_a_colon() -> None:
     assert samples(Counts({}, 0.0, {"attempts:a:b:done": 1.0}))["carex_attempts_total", "done", "a:b"] == 1
+
+
+def test_a_type_that_never_crashed_has_no_crashes_so_that_the_first_is_an_increase() -> None:
+    assert samples(Counts({("a", "waiting"): 1}, 0.0, {}))["carex_attempts_total", "crash", "a"] == 0
+
+
+def test_storage_that_did_not_answer_is_counted_and_under_the_kept_name_if_it_was_redis() -> None:
+    found = samples(Counts({}, 0.0, {"redis_errors": 2.0, "sqlite_errors": 3.0}))
+
+    assert found["carex_storage_errors_total",] == 5
+    assert found["company_redis_errors_total",] == 2
+
+
+def test_a_limit_says_how_much_room_there_is_and_what_is_closed_but_not_of_whom() -> None:
+    never = 4e9
+    busy = Bucket(
+        empty_at=never, rate=2.0, burst=50.0, closed={"*": (never, "down"), "crm.x": (never, ""), "y": (1, "")}
+    )
+    found = samples(NOTHING, **{"bitrix24:a.example": Bucket(rate=2.0, burst=50.0), "bitrix24:b.example": busy})
+
+    assert found["carex_limiter_room", "bitrix24"] == 0
+    assert found["carex_limiter_closures", "bitrix24", "everything"] == 1
+    assert found["carex_limiter_closures", "bitrix24", "methods"] == 1
+
+
+def test_the_room_on_the_disk_is_told() -> None:
+    assert samples(NOTHING)["carex_disk_free_bytes",] == 7

@@ -6,6 +6,7 @@ started again), `close()` (the end). None outlives the process that started it.
 
 from tools.servers.engine import FLAVOURS, Engine, build, home
 from tools.servers.process import Missing, free_port
+from tools.servers.prometheus import Prometheus, promtool
 from tools.servers.rabbitmq import Broker, Vhost
 from tools.servers.redis import RedisServer
 from tools.servers.stand_ins import MailSink, SimulatedPortal
@@ -16,10 +17,12 @@ __all__ = [
     "Engine",
     "MailSink",
     "Missing",
+    "Prometheus",
     "RedisServer",
     "SimulatedPortal",
     "Vhost",
     "build",
     "free_port",
     "home",
+    "promtool",
 ]

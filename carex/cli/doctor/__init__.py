@@ -16,10 +16,10 @@ from typing import Annotated
 import typer
 
 from carex.cli import Root, output
-from carex.cli.doctor import camunda, home, people, plugins, rabbitmq, settings, tasks
+from carex.cli.doctor import camunda, home, people, plugins, ports, rabbitmq, settings, tasks
 from carex.cli.doctor.line import Check, Level, Line, wrong
 from carex.errors import CarexError, ConfigError, UsageError
-from carex.masking import HIDDEN, mask
+from carex.masking import mask, redact
 
 PATIENCE = 20.0
 """Seconds that all checks together may take; they run side by side."""
@@ -28,6 +28,7 @@ AREAS: dict[str, Check] = {
     "home": home.look,
     "queue": tasks.look,
     "people": people.look,
+    "ports": ports.look,
     "rabbitmq": rabbitmq.look,
     "camunda": camunda.look,
 }
@@ -62,7 +63,7 @@ def command(
     if unknown and not broken:
         raise UsageError(f"There is no area {unknown[0]!r}.", f"There are: {', '.join(checks)}.")
     chosen = {name: check for name, check in checks.items() if broken or not names or name in names}
-    found = _hidden(root, broken, _run(root, chosen))
+    found = _hidden(_run(root, chosen))
     levels = Counter(line.level for lines in found.values() for line in lines)
     summary = _summary(levels, stopped=broken)
     if json:
@@ -117,17 +118,10 @@ def _run(root: Root, checks: Mapping[str, Check]) -> Found:
     return {area: found.get(area, late) for area in checks}
 
 
-def _hidden(root: Root, broken: bool, found: Found) -> Found:
+def _hidden(found: Found) -> Found:
     """No secret, whatever a system or a plugin says."""
-    secrets = frozenset() if broken else root.settings.secrets()
-
-    def hide(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, HIDDEN)
-        return text
-
     return {
-        area: [replace(line, text=mask(hide(line.text)), fix=hide(line.fix)) for line in lines]
+        area: [replace(line, text=mask(redact(line.text)), fix=redact(line.fix)) for line in lines]
         for area, lines in found.items()
     }
 

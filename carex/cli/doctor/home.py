@@ -50,16 +50,20 @@ def _folder(path: Path, others: int, made_by: str) -> Iterator[Line]:
 
 def _disk(home: Path) -> Iterator[Line]:
     place = _nearest(home)
-    free = shutil.disk_usage(place).free
-    text = f"{free / (1 << 30):.3g} GiB free on the disk of {place}"
-    fix = "Make room: old logs (logs/*.gz), finished tasks (queue.keep_done), or another disk."
-    yield wrong(text, fix) if free < FULL else warning(text, fix) if free < TIGHT else ok(text)
+    yield room(place, shutil.disk_usage(place).free)
     kind = _file_system(place)
     if kind in REMOTE:
         yield wrong(
             f"{place} is on a network file system ({kind}): SQLite's files can be damaged there",
             "Move the home to a local disk; to share a queue between machines, use Redis (queue.url).",
         )
+
+
+def room(place: Path, free: int) -> Line:
+    """What so many free bytes mean."""
+    text = f"{free / (1 << 30):.3g} GiB free on the disk of {place}"
+    fix = "Make room: old logs (logs/*.gz), finished tasks (queue.keep_done), or another disk."
+    return wrong(text, fix) if free < FULL else warning(text, fix) if free < TIGHT else ok(text)
 
 
 def _sqlite() -> Line:

@@ -13,7 +13,7 @@ def look(root: Root) -> Iterator[Line]:
     if not root.people_file.is_file():
         yield note("no employees: only handlers that choose people need them (`carex users add ID NAME`)")
         return
-    from carex.cli.rules import rules_of
+    from carex.cli.rules import doubts, rules_of
     from carex.people import Directory
 
     rules = rules_of(root.settings)
@@ -36,10 +36,8 @@ def look(root: Root) -> Iterator[Line]:
         yield warning(f"{text}: all of it goes to the fallback, {rules.fallback}", "carex users list says why.")
     else:
         yield warning(f"{text}: work waits", "carex users list says why; people.fallback names who takes it then.")
-    known = {user.id for user, _ in everybody}
-    for place, fallback in {"people.fallback": rules.fallback, **{p.name: p.fallback for p in rules.pools}}.items():
-        if fallback is not None and fallback not in known:
-            yield warning(f"{place}: the fallback {fallback} is not among the employees", "carex users add ID NAME")
+    for text in doubts(root.settings):
+        yield warning(text, "Correct the table [people], or the employee: carex users list.")
     for source, (_, trouble) in asked.items():
         if trouble and source in rules.sources:
             yield warning(

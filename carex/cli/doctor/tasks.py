@@ -38,6 +38,7 @@ def look(root: Root) -> Iterator[Line]:
         if not used:
             yield note("nothing is in this Redis yet; the first start prepares it")
             return
+    yield from _closures(root)
     yield from _work(root, asyncio.run(_counts(root)))
 
 
@@ -83,12 +84,17 @@ def _redis(settings: QueueSettings) -> Generator[Line, None, bool]:
             yield wrong(
                 f"Redis: {name} is {info[name]}", "See its log: as a rule its disk is full or its rights wrong."
             )
-    memory, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
-    if most and memory > CROWDED * most:
-        yield warning(
-            f"Redis uses {memory / most:.0%} of its maxmemory; when it is full it refuses tasks",
-            "Raise it: redis-cli CONFIG SET maxmemory SIZE, then CONFIG REWRITE.",
+    if info.get("role") == "slave":
+        yield wrong(
+            "this Redis is a read-only replica: it takes no tasks",
+            "Let queue.url lead to the master, or make this the master: redis-cli REPLICAOF NO ONE.",
         )
+    memory, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    raise_it = "Raise it: redis-cli CONFIG SET maxmemory SIZE, then CONFIG REWRITE."
+    if most and memory > most:
+        yield wrong(f"Redis is out of memory ({memory / most:.0%} of its maxmemory): it refuses tasks", raise_it)
+    elif most and memory > CROWDED * most:
+        yield warning(f"Redis uses {memory / most:.0%} of its maxmemory; when it is full it refuses tasks", raise_it)
     return used is not None
 
 
@@ -101,6 +107,22 @@ def _durability(sentence: str, *, volatile: bool) -> Iterator[Line]:
         )
     else:
         yield ok(sentence)
+
+
+def _closures(root: Root) -> Iterator[Line]:
+    """What the workers have found out about other systems, and told each other."""
+    from carex.limiter import ALL
+    from carex.limiter_stores import look as look_at_limits
+
+    now = time.time()
+    for name, bucket in look_at_limits(root.settings.queue.url, root.home / "data").items():
+        for key, (until, reason) in bucket.closed.items():
+            if until > now:
+                what = name if key == ALL else f"{key} of {name}"
+                yield warning(
+                    f"{what} is not called for another {until - now:.0f} s, its tasks wait: {reason}",
+                    f"See what the plugin finds: carex doctor --only {name.partition(':')[0]}",
+                )
 
 
 def _work(root: Root, counts: Counts) -> Iterator[Line]:
