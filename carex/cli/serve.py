@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import threading
@@ -139,12 +140,17 @@ def _announce(settings: Settings, queue: Queue, plugins: Registry, listener: soc
 @contextmanager
 def _worker_beside(root: Root, settings: Settings) -> Iterator[None]:
     """Keep a worker alive beside the server. It stops when its stdin closes: when we end, however that is."""
+    from carex.notify import Listener
     from carex.supervisor import supervise
 
     signals: list[int] = []
+    children = Listener()
+    os.environ["NOTIFY_SOCKET"] = children.address  # ours has been read by now
     command = [*myself(root), "worker", "--supervised"]
     keeper = threading.Thread(
-        target=supervise, args=(command, settings.worker.processes, signals, settings.worker.grace + STOPPING)
+        target=supervise,
+        args=(command, settings.worker.processes, signals, settings.worker.grace + STOPPING),
+        kwargs={"ready": children.ready},
     )
     keeper.start()
     try:
