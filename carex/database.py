@@ -42,7 +42,7 @@ def wal_is_safe(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
 def connect(path: Path, migrations: Sequence[str], busy_timeout: float = BUSY_TIMEOUT) -> Connection:
     """Open the file, bring its schema up to date, and set it so that a commit survives a power failure."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         connection = sqlite3.connect(str(path), timeout=busy_timeout, isolation_level=None, check_same_thread=False)
         os.chmod(path, 0o600)
         connection.row_factory = sqlite3.Row

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import anyio
 from loguru import logger
 
+from carex import log
 from carex.context import Context
 from carex.limiter_stores import share_of
 from carex.people import People
@@ -28,7 +29,7 @@ from carex.queue import Delivery
 from carex.registry import Registry
 from carex.run import run
 from carex.settings import Settings
-from carex.task import Outcome, Retry, Wait
+from carex.task import BpmnError, Done, Outcome, Retry, Wait
 
 PULSE = 0.25
 LONGEST_OPENING = 30.0
@@ -169,10 +170,11 @@ class Executor:
 
     async def _attempt(self, handler: Handler, delivery: Delivery) -> None:
         began = time.perf_counter()
+        outcome: Outcome
         try:
             settings, client = self._surroundings[handler.plugin.name]
             ctx = Context(delivery.task, settings=settings, client=client, people=self._people, http=self._shared_http)
-            outcome: Outcome = await run(handler, delivery.task, ctx, self._threads)
+            outcome = _without_secrets(await run(handler, delivery.task, ctx, self._threads))
         except asyncio.CancelledError:
             stopped = self._stop.is_set()
             outcome = Wait("the worker was stopped", delay=0) if stopped else Retry("its handler was cancelled")
@@ -198,6 +200,16 @@ class Executor:
 
             self._http = httpx.AsyncClient(transport=AiohttpTransport(), timeout=60.0)
         return self._http
+
+
+def _without_secrets(outcome: Outcome) -> Outcome:
+    """What is stored, shown and sent as an answer: whoever was called may have echoed what it was sent."""
+    if isinstance(outcome, Done):
+        return outcome if outcome.result is None else Done(log.redacted(outcome.result))
+    outcome.reason = log.redact(outcome.reason)
+    if isinstance(outcome, BpmnError):
+        outcome.variables = log.redacted(outcome.variables)
+    return outcome
 
 
 class _Owned(asyncio.Task[Any]):

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote, quote_plus
 
 from carex.errors import ConfigError
-from carex.masking import HIDDEN
+from carex.masking import hide, redact, redacted
+
+__all__ = ["lines", "redact", "redacted", "setup"]
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -150,22 +151,21 @@ class LogFile:
 
 
 class Log:
-    """Where one process's records go, and what must not be in them."""
+    """Where one process's records go."""
 
-    def __init__(self, outlets: list[Outlet], secrets: Iterable[str], process: str) -> None:
+    def __init__(self, outlets: list[Outlet], process: str) -> None:
         self.outlets = outlets
         self.lowest = min(outlet.threshold for outlet in outlets)
-        self._secrets = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
         self._process = process
 
     def write(
         self, at: float, level: str, name: str, messages: list[str], fields: Mapping[str, Any], trace: str = ""
     ) -> None:
-        clean = self.redact("\n".join(messages)).split("\n")  # all at once, unless one has line ends of its own
+        clean = redact("\n".join(messages)).split("\n")  # all at once, unless one has line ends of its own
         if len(clean) != len(messages):
-            clean = [self.redact(message) for message in messages]
-        plain = {key: self.redact(str(value)) for key, value in fields.items()}
-        lines = Lines(at, level, name, clean, plain, self.redact(trace), self._process)
+            clean = [redact(message) for message in messages]
+        plain = {key: redact(str(value)) for key, value in fields.items()}
+        lines = Lines(at, level, name, clean, plain, redact(trace), self._process)
         number = LEVELS.get(level, LEVELS["INFO"])
         for outlet in self.outlets:
             if number >= outlet.threshold:
@@ -177,12 +177,6 @@ class Log:
         trace = "".join(traceback.format_exception(error.type, error.value, error.traceback)).rstrip() if error else ""
         at, level, name = record["time"].timestamp(), record["level"].name, record["name"] or "?"
         self.write(at, level, name, [record["message"]], record["extra"], trace)
-
-    def redact(self, text: str) -> str:
-        for secret in self._secrets:
-            if secret in text:
-                text = text.replace(secret, HIDDEN)
-        return text
 
 
 _log: Log | None = None
@@ -206,7 +200,8 @@ def setup(
 
     opened = [_file(home / "logs" / file, threshold) for file, threshold in files.items()]
     outlets: list[Outlet] = [Console(level, format), *(file for file in opened if file)]
-    before, _log = _log, Log(outlets, secrets, name)
+    hide(secrets)
+    before, _log = _log, Log(outlets, name)
     logger.remove()
     # The sink formats for itself: loguru's own traceback would show the values of local variables.
     logger.add(_log.sink, level=_log.lowest, format="{message}", colorize=False, backtrace=False, diagnose=False)
@@ -227,11 +222,6 @@ def lines(level: str, name: str, messages: Iterable[str]) -> None:
             _log.write(time.time(), level, name, found, {})
 
 
-def redact(text: str) -> str:
-    """The text without the secrets that `setup` was told of, for what is stored elsewhere than in the log."""
-    return _log.redact(text) if _log is not None else text
-
-
 def _file(path: Path, level: str) -> LogFile | None:
     try:
         return LogFile(path, level)
@@ -249,7 +239,9 @@ def _lead_in() -> None:
     logging.basicConfig(handlers=[_IntoLoguru()], level=logging.DEBUG, force=True)
     for name, level in TALKATIVE.items():
         logging.getLogger(name).setLevel(level)
+    logging.captureWarnings(True)
     sys.excepthook = _uncaught
+    sys.unraisablehook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
 
 
@@ -279,10 +271,6 @@ def _uncaught(kind: type[BaseException], error: BaseException | None, trace: Any
 
 def _escaped(text: str) -> str:
     return text if text.isprintable() else text.translate(_CONTROL)
-
-
-def _forms(secret: str) -> set[str]:
-    return {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}
 
 
 _second = (-1, "")

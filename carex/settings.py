@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from carex.errors import ConfigError
-from carex.masking import HIDDEN, SHORTEST, mask, mask_secret, secrets_in
+from carex.masking import HIDDEN, SHORTEST, header_secrets, hide, mask, mask_secret, secrets_in
 from carex.settings_sources import PLUGINS, Given, Sources, env_name, gather, kept_name
 
 M = TypeVar("M", bound=BaseModel)
@@ -203,6 +203,7 @@ class Settings:
         if checked is None or problems:
             raise ConfigError("\n".join(problems))
         self._plugins[name] = checked
+        hide(self.secrets())
         return checked
 
     def rows(self) -> list[Row]:
@@ -228,13 +229,15 @@ class Settings:
         models = [*(getattr(self, name) for name in SECTIONS), *self._plugins.values()]
         whole = {secret for model in models for secret in _secret_fields(model)}
         inside = {secret for text in [*self.sources.texts(), *whole] for secret in secrets_in(text)}
+        inside |= {part for secret in whole for part in header_secrets(secret)}
         return frozenset(secret for secret in whole | inside if len(secret) >= SHORTEST)
 
 
 def load(
     home: Path, config: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None
 ) -> Settings:
-    """Read and check every setting. `flags` are keyed `server.port`; None means that the flag was not given.
+    """Read and check every setting. `flags` are keyed `server.port`; None means that the flag was not given. From then
+    on this process says none of their secrets (see `masking.redact`).
 
     Raises ConfigError with one line for each thing that is wrong, naming file and line or variable, never a secret.
     """
@@ -245,7 +248,9 @@ def load(
         raise ConfigError("\n".join(wrong))
     if sections["queue"].url == "sqlite":
         sections["queue"] = sections["queue"].model_copy(update={"url": f"sqlite://{home / 'data' / 'queue.db'}"})
-    return Settings(home=home, handlers=sections.pop("").handlers, sources=sources, **sections)
+    settings = Settings(home=home, handlers=sections.pop("").handlers, sources=sources, **sections)
+    hide(settings.secrets())
+    return settings
 
 
 def problems(
@@ -351,8 +356,10 @@ def _shown(value: Any) -> Any:
 
 
 def _secret_fields(model: BaseModel) -> Iterator[str]:
-    for name in type(model).model_fields:
+    for name, described in type(model).model_fields.items():
         value = getattr(model, name)
+        if value == described.default:  # everybody knows it: RabbitMQ's `guest` hides nothing
+            continue
         if isinstance(value, SecretStr):
             yield value.get_secret_value()
         elif isinstance(value, BaseModel):

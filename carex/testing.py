@@ -9,8 +9,10 @@ in `carex_bitrix24.simulator`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -92,6 +94,27 @@ async def employees(
         yield people
     finally:
         await people.close()
+
+
+@asynccontextmanager
+async def served(app: Any, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve an ASGI application in this loop, as a stand-in does, and yield its URL. Port 0 means any free one."""
+    import uvicorn
+
+    config = uvicorn.Config(app, http="h11", ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    listener = socket.create_server((host, port))
+    # Not server.serve(): it would take over the signals of the process, and this loop is somebody else's.
+    await server.startup(sockets=[listener])
+    loop = asyncio.create_task(server.main_loop())
+    try:
+        yield f"http://{host}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await loop
+        await server.shutdown(sockets=[listener])
 
 
 def _checked(model: type[Any] | None, given: Any) -> Any:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -24,6 +23,7 @@ from loguru import logger
 from carex.camunda.answers import EngineError, Verdict
 from carex.camunda.engine import Engine
 from carex.camunda.stats import Stats
+from carex.camunda.variables import moment
 from carex.settings import CamundaSettings
 
 GRACE = 0.9
@@ -46,7 +46,7 @@ class EngineClock:
 
     def learn(self, tasks: Sequence[Mapping[str, Any]], lock: float, at: float) -> None:
         """Tasks fetched `at` a time of our clock say when they expire: `lock` seconds after the engine's time then."""
-        expires = moment(tasks[0].get("lockExpirationTime")) if tasks else None
+        expires = _moment(tasks[0].get("lockExpirationTime")) if tasks else None
         if expires is not None:
             self._offset, self._coarse = expires - lock - at, False
 
@@ -188,7 +188,7 @@ class Locks:
             if now is None:
                 return
             near = [row for row in rows if _left(row, now) < self._renew_below]
-            old = {row["id"] for row in near if now - (moment(row.get("createTime")) or now) > self._max_work}
+            old = {row["id"] for row in near if now - (_moment(row.get("createTime")) or now) > self._max_work}
             due = [row["id"] for row in near if row["id"] not in old and self._is_work(row, now)]
             overdue += len(old)
             left_alone += len(near) - len(due)
@@ -215,9 +215,8 @@ class Locks:
 
 def _left(task: Mapping[str, Any], now: float) -> float:
     """Seconds left of a task's lock."""
-    return (moment(task.get("lockExpirationTime")) or now) - now
+    return (_moment(task.get("lockExpirationTime")) or now) - now
 
 
-def moment(text: str | None) -> float | None:
-    """Unix seconds of the engine's `2026-11-21T10:20:30.123+0300`."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp() if text else None
+def _moment(date: str | None) -> float | None:
+    return moment(date) if date else None

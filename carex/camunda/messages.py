@@ -88,6 +88,8 @@ def task_body(task: Mapping[str, Any]) -> bytes:
 def to_task(incoming: Incoming) -> Task:
     """The task that a task message stands for. Raises Malformed."""
     body = _read(incoming.body, LARGEST_TASK)
+    if b"\\u" in incoming.body:
+        _check_characters(body)
     task_id, topic = _task_id(body), body.get("topic", incoming.type)
     if not isinstance(topic, str) or not 0 < len(topic) <= 255:
         raise Malformed("topic must be text of 1 to 255 characters")
@@ -220,6 +222,14 @@ def _read(body: bytes, largest: int) -> dict[str, Any]:
     if variables.depth(found) > DEEPEST:
         raise Malformed(f"it is nested deeper than {DEEPEST}")
     return found
+
+
+def _check_characters(body: Mapping[str, Any]) -> None:
+    """Half a character, which JSON can write and nothing can store, would come back for ever."""
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Malformed("it holds characters that are none") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 LONGEST_STRING = 4000
@@ -165,6 +165,11 @@ def _boolean(value: Any) -> bool:
     return known
 
 
+def moment(date: str) -> float:
+    """Unix seconds of a date as the engine writes it, `2026-11-21T10:20:30.123+0300`; raises ValueError for others."""
+    return datetime.strptime(date, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+
+
 def _date(value: Any) -> str:
     """The one form that the engine reads, `2026-11-21T10:20:30.123+0300`, from the forms of ISO 8601."""
     found = _DATE.fullmatch(value) if isinstance(value, str) else None
@@ -176,7 +181,7 @@ def _date(value: Any) -> str:
     offset = "+0000" if zone in "Zz" else f"{zone.replace(':', ''):0<5}"
     text = f"{day}T{minute}{second or ':00'}.{(fraction or '')[:3]:0<3}{offset}"
     try:
-        datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").astimezone(timezone.utc)
+        moment(text)
     except (ValueError, OverflowError):
         raise ValueError(f"{_short(value)} is not a Date") from None
     return text

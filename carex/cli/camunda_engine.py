@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from carex.camunda.variables import moment
 from carex.cli import Root, output
 
 if TYPE_CHECKING:
@@ -30,4 +30,4 @@ def on_engine(root: Root, work: Callable[[Engine], Awaitable[T]]) -> T:
 
 def when(date: str | None) -> str:
     """A date of the engine as a person reads it, in local time."""
-    return output.when(datetime.strptime(date, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()) if date else "–"
+    return output.when(moment(date)) if date else "–"

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from carex.errors import CarexError, Refused
+from carex.masking import SHORTEST_IN_DATA, mask, redact
 
 Json = typer.Option("--json", help="One JSON object on stdout, for programs.")
 DryRun = typer.Option("--dry-run", help="Say what would be done, and do nothing.")
@@ -20,7 +21,8 @@ def emit(name: str, data: dict[str, Any]) -> None:
     """Print one JSON object of schema `carex.NAME/1`."""
     import json
 
-    sys.stdout.write(json.dumps({"schema": f"carex.{name}/1", **data}, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps({"schema": f"carex.{name}/1", **data}, ensure_ascii=False, default=str)
+    sys.stdout.write(redact(text, SHORTEST_IN_DATA) + "\n")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
@@ -29,7 +31,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     from rich.table import Table
     from rich.text import Text
 
-    found = [[Text(visible(str(cell)) if cell is not None else "–") for cell in row] for row in rows]
+    found = [[Text(discreet(str(cell)) if cell is not None else "–") for cell in row] for row in rows]
     if not found:
         talk(empty)
         return
@@ -44,14 +46,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
 
 def talk(text: str) -> None:
     """Say something to the person, not to the program that reads our output."""
-    typer.echo(text, err=True)
+    typer.echo(redact(text), err=True)
 
 
 def complain(error: CarexError) -> None:
     """An error: what was wrong, and what to try."""
-    typer.secho(f"Error: {visible(error.message)}", err=True, fg="red")
+    typer.secho(f"Error: {discreet(error.message)}", err=True, fg="red")
     if error.hint:
-        talk(f"  → {visible(error.hint)}")
+        talk(f"  → {discreet(error.hint)}")
 
 
 def confirm(question: str, yes: bool) -> None:
@@ -69,6 +71,11 @@ def confirm(question: str, yes: bool) -> None:
 def visible(text: str) -> str:
     """The text with control characters made visible: what came from outside must not steer the terminal."""
     return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+
+
+def discreet(text: str) -> str:
+    """The same, and without secrets: of the settings that could be read, and in any address."""
+    return visible(mask(redact(text)))
 
 
 def when(at: float | None) -> str:

@@ -8,6 +8,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl
 
+import anyio
 from starlette.requests import ClientDisconnect, Request
 
 from carex.plugin import Call
@@ -17,6 +18,8 @@ MAX_DEPTH = 64
 MAX_FIELDS = 1000
 """How deep names and JSON may nest, and how many fields a form may have: PHP's own defaults."""
 MAX_DIGITS = 300
+BODY_TIME = 30.0
+"""Seconds in which a body has to arrive."""
 
 _BRACKETS = re.compile(r"([^\[]+)((?:\[[^\]]*\])+)")
 
@@ -57,16 +60,21 @@ async def read_json(request: Request, max_body: int) -> dict[str, Any]:
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The body, refused as soon as it is known to be longer than `limit` bytes: never is more than that in memory."""
-    length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length[:20]) > limit:
+    length = request.headers.get("content-length")
+    if length is None and "transfer-encoding" not in request.headers:
+        return b""
+    if length is not None and length.isdecimal() and int(length[:20]) > limit:
         raise _too_large(limit)
     parts, size = [], 0
     try:
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise _too_large(limit)
-            parts.append(part)
+        with anyio.fail_after(BODY_TIME):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(part)
+    except TimeoutError:
+        raise Problem(408, "too_slow", f"The body did not arrive within {BODY_TIME:g} s.") from None
     except ClientDisconnect:
         raise Problem(400, "incomplete_body", "The connection ended before the body did.") from None
     return b"".join(parts)

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from carex.plugin import Webhook
     from carex.settings import Settings
 
-PROXY_HEADERS = {b"x-forwarded-for", b"forwarded"}
+PROXY_HEADERS = {b"forwarded", b"via", b"x-real-ip"}
+"""And everything that begins with `x-forwarded-`."""
 RETRY_ERRORS = "/retry-errors"
 """A GET that acts (kept from the old installation)."""
 
@@ -148,13 +149,21 @@ def _unauthorized(message: str, hint: str | None = None) -> Problem:
 
 
 def _is_local(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether this machine itself asks, and by its own name: a page whose name was made to point here uses another."""
+    """Whether this machine itself asks, and by its own name: a page whose name was made to point here uses another,
+    a page from elsewhere has another origin, and HTTP/1.0 is what a proxy speaks that was told nothing else (nginx)."""
     client = scope.get("client")
-    if client is None or not _is_loopback(client[0]) or PROXY_HEADERS & headers.keys():
+    if client is None or not _is_loopback(client[0]) or scope.get("http_version") == "1.0":
         return False
-    name, _, port = headers.get(b"host", b"localhost").decode("latin-1").rpartition(":")
-    host = name if name and port.isdecimal() else f"{name}:{port}" if name else port
-    return _is_loopback(host.strip("[]"))
+    if PROXY_HEADERS & headers.keys() or any(name.startswith(b"x-forwarded-") for name in headers):
+        return False
+    origin = headers.get(b"origin", b"http://localhost").partition(b"://")[2]
+    return all(_is_loopback(_host(place)) for place in (headers.get(b"host", b"localhost"), origin))
+
+
+def _host(place: bytes) -> str:
+    """The host of `host:port`, in brackets or not."""
+    name, _, port = place.decode("latin-1").rpartition(":")
+    return (name if name and port.isdecimal() else f"{name}:{port}" if name else port).strip("[]")
 
 
 @lru_cache(maxsize=1024)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from carex.errors import ConfigError
 from carex.plugin import Plugin
@@ -148,3 +148,80 @@ def test_listening_to_this_machine_needs_no_token(tmp_path: Path, host: str) -> 
 )
 def test_a_page_whose_name_was_made_to_point_here_is_no_friend(tmp_path: Path, host: str, status: int) -> None:
     assert ask(tmp_path, "GET", "/metrics", {"Host": host}, **TOKENS).status_code == status
+
+
+@pytest.mark.parametrize(
+    "header", ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via", "Forwarded"]
+)
+def test_what_came_through_a_proxy_is_never_this_machine(tmp_path: Path, header: str) -> None:
+    assert ask(tmp_path, "GET", "/metrics", {header: "localhost"}, **TOKENS).status_code == 401
+
+
+def answer_to(home: Path, scope: Scope) -> int:
+    """The status of the answer to a request in ASGI's own words."""
+    statuses: list[int] = []
+
+    async def send(message: Message) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    async def scenario() -> None:
+        await Gate(path_of, settings_of(home, **TOKENS), WEBHOOKS)(scope, send, send)
+
+    asyncio.run(scenario())
+    return statuses[0]
+
+
+@pytest.mark.parametrize(("version", "status"), [("1.0", 401), ("1.1", 200)])
+def test_http_1_0_is_a_proxy_that_was_told_nothing(tmp_path: Path, version: str, status: int) -> None:
+    scope = {"type": "http", "http_version": version, "method": "GET", "path": "/metrics", "client": ("127.0.0.1", 1)}
+    assert answer_to(tmp_path, {**scope, "headers": [(b"host", b"localhost")]}) == status
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost:3000", 200),
+        ("http://127.0.0.1", 200),
+        ("https://evil.example", 401),
+        ("null", 401),
+        ("é", 401),
+    ],
+)
+def test_a_page_from_elsewhere_is_not_this_machine(tmp_path: Path, origin: str, status: int) -> None:
+    headers = {"Origin": origin.encode()}
+    assert ask(tmp_path, "POST", "/Greet", headers, **TOKENS).status_code == status
+
+
+@pytest.mark.parametrize("token", ["", " ", "é", "\x00", "admin-токе", "Bearer admin-токен", "a" * 9000])
+def test_every_wrong_token_gets_the_same_answer(tmp_path: Path, token: str) -> None:
+    wrong = ask(tmp_path, "GET", "/metrics", {"Authorization": f"Bearer {token}".encode()}, caller=STRANGER, **TOKENS)
+    other = ask(tmp_path, "GET", "/metrics", {"Authorization": b"Bearer x"}, caller=STRANGER, **TOKENS)
+    assert (wrong.status_code, wrong.content) == (other.status_code, other.content)
+
+
+@pytest.mark.parametrize("secret", ["intake_token", "admin_token"])
+def test_an_old_token_is_worth_nothing(tmp_path: Path, secret: str) -> None:
+    renewed = {**TOKENS, secret: "another"}
+    url, headers = ("/in/in-токен/Greet", {}) if secret == "intake_token" else ("/Greet", ADMIN)
+    assert ask(tmp_path, "POST", url, headers, caller=STRANGER, **renewed).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/in/in-токен//metrics",
+        "/in/in-токен/tasks/../errors/retry",
+        "/in/in-токен/tasks/../../metrics",
+        "/in/in-токен/%2e%2e/metrics",
+        "/in/in-токен/Greet/../../metrics",
+        "/in/../metrics",
+        "//metrics",
+        "/health/../metrics",
+        "/health;x",
+        "/Health",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_no_trick_with_the_path_opens_more(tmp_path: Path, url: str, method: str) -> None:
+    answer = ask(tmp_path, method, url, caller=STRANGER, **TOKENS)
+    assert answer.status_code in (401, 403) or answer.text.startswith("/tasks/")

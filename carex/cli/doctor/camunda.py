@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from carex.camunda.variables import moment
 from carex.cli import Root
 from carex.cli.doctor.line import Line, note, ok, warning, wrong
 from carex.errors import CarexError
@@ -122,9 +122,9 @@ async def _locks(engine: Engine, root: Root) -> AsyncIterator[Line]:
     last = [{"sortBy": "lockExpirationTime", "sortOrder": "desc"}]
     held = await engine.external_tasks(max_results=MOST, sorting=last, locked=True)
     longest = 2 * settings.lock_duration_ms / 1000
-    forgotten = [each for each in held if _unix(each["lockExpirationTime"]) - time.time() > longest]
+    forgotten = [each for each in held if moment(each["lockExpirationTime"]) - time.time() > longest]
     for each in forgotten[:10]:
-        hours = (_unix(each["lockExpirationTime"]) - time.time()) / 3600
+        hours = (moment(each["lockExpirationTime"]) - time.time()) / 3600
         yield warning(
             f"{each['id']} ({each['topicName']}) is locked by {each['workerId']} for another {hours:.1f} h: forgotten?",
             f"If nobody works on it: carex camunda unlock {each['id']}",
@@ -177,8 +177,4 @@ def _is_local(address: str) -> bool:
 def _age(task: Mapping[str, Any]) -> float | None:
     """Seconds since it was created; older engines do not say."""
     created = task.get("createTime")
-    return time.time() - _unix(created) if created else None
-
-
-def _unix(date: str) -> float:
-    return datetime.strptime(date, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+    return time.time() - moment(created) if created else None

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
-import uvicorn
-
+from carex.testing import served
 from carex_openproject.simulator.instance import Instance
 
 
-@asynccontextmanager
-async def serve(instance: Instance, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+def serve(instance: Instance, host: str = "127.0.0.1", port: int = 0) -> AbstractAsyncContextManager[str]:
     """Run it in this loop and yield its URL. Port 0 means any free one."""
-    config = uvicorn.Config(
-        instance.asgi(), http="h11", ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1
-    )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    listener = socket.create_server((host, port))
-    # Not server.serve(): it would take over the signals of the process, and this loop is somebody else's.
-    await server.startup(sockets=[listener])
-    loop = asyncio.create_task(server.main_loop())
-    try:
-        yield f"http://{host}:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await loop
-        await server.shutdown(sockets=[listener])
+    return served(instance.asgi(), host, port)
