@@ -115,7 +115,7 @@ def test_no_system_however_hostile_gets_a_secret_out(aviary: Make, fault: str) -
     made.home.employ(2)
     made.home.put(*work_of(host))
     more = [("queues",), ("camunda", "processes"), ("users", "sync")] if fault in ("401", "redirect", "error") else []
-    made.run_all(("worker", "--burst"), ("doctor", "--json"), *more, seconds=6 if fault in ("hang", "429") else 20)
+    made.run_all(("worker", "--burst"), ("doctor", "--json"), *more, seconds=6 if fault in ("hang", "429") else 60)
     made.run("tasks", "show", "g")
     assert made.escaped() == {}
     assert fault in ("refused", "tls", "dns") or server.asked > 5
