@@ -3,6 +3,7 @@
 from carex.choice import Candidate, Choice, Situation
 from carex.context import Context
 from carex.limiter import Share
+from carex.once import send_once
 from carex.plugin import BadCall, Call, Employee, Finding, Plugin
 from carex.task import BpmnError, Done, Fail, Retry, Task, Wait
 
@@ -23,5 +24,6 @@ __all__ = [
     "Situation",
     "Task",
     "Wait",
+    "send_once",
 ]
 __version__ = "0.1.0"

@@ -23,6 +23,7 @@ from loguru import logger
 from carex import log
 from carex.context import Context
 from carex.limiter_stores import share_of
+from carex.once import send_once
 from carex.people import People
 from carex.plugin import Handler, Plugin
 from carex.queue import Delivery
@@ -34,6 +35,8 @@ from carex.task import BpmnError, Done, Outcome, Retry, Wait
 PULSE = 0.25
 LONGEST_OPENING = 30.0
 """Seconds that a plugin's client may take to open."""
+SHORT_OPENING = 5.0
+"""Seconds after which a worker that stays begins without the clients that are still opening."""
 
 
 class Result(NamedTuple):
@@ -65,15 +68,20 @@ class Executor:
         self._pulse = time.monotonic()
         self._abandoned = False
         self._ending = threading.Lock()  # an attempt ends, or is given up: never both, never neither
+        self._living = threading.Event()
         self._opened = threading.Event()
-        self.refused: dict[str, str] = {}
-        """Plugins that could not be set up, and why."""
+        self._opening: dict[str, asyncio.Task[None]] = {}
+        self._begun = False
+        self.refused = {each.plugin.name: "its client is not open yet" for each in registry.loaded}
+        """Plugins that are not set up, and why. One whose client opens late is taken out then."""
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live()), name="handlers", daemon=True)
 
-    async def start(self) -> None:
-        """Open the plugins' clients; those that cannot be opened are in `refused`."""
+    async def start(self, patience: float = LONGEST_OPENING) -> None:
+        """Open the plugins' clients, and wait so many seconds for them; those that are not open are in `refused`."""
         self._thread.start()
-        await self._caller.run_in_executor(None, self._opened.wait)
+        await self._caller.run_in_executor(None, self._living.wait)
+        await self._caller.run_in_executor(None, self._opened.wait, patience)
+        self._begun = True
 
     def submit(self, deliveries: Sequence[Delivery]) -> None:
         self._given.update((id(delivery), delivery) for delivery in deliveries)
@@ -87,7 +95,7 @@ class Executor:
     def counters(self) -> dict[str, float]:
         """What the plugins' clients counted since the last call."""
         found: dict[str, float] = {}
-        for _, client in self._surroundings.values():
+        for _, client in list(self._surroundings.values()):
             if hasattr(type(client), "drain_counters"):
                 for name, value in client.drain_counters().items():
                     found[name] = found.get(name, 0) + value
@@ -127,11 +135,14 @@ class Executor:
         async with AsyncExitStack() as stack:
             self._share = share_of(self._settings.queue.url, self._settings.home / "data")
             stack.push_async_callback(self._share.close)
-            try:
-                for each in self._registry.loaded:
-                    await self._open(each.plugin, stack)
-            finally:
+            closing = asyncio.Event()
+            for each in self._registry.loaded:
+                self._opening[each.plugin.name] = asyncio.create_task(self._keep(each.plugin, closing))
+            homes = list(self._opening.values())
+            if not homes:
                 self._opened.set()
+            self._loop.call_later(LONGEST_OPENING, self._give_up)
+            self._living.set()
             self._beat()
             await self._stop.wait()
             left = [task for task in self._running if task]
@@ -141,19 +152,45 @@ class Executor:
                 await asyncio.wait(left)
             if self._http is not None:
                 await self._http.aclose()
+            closing.set()
+            for home in self._opening.values():
+                home.cancel()
+            if homes:
+                await asyncio.wait(homes)
 
-    async def _open(self, plugin: Plugin, stack: AsyncExitStack) -> None:
+    async def _keep(self, plugin: Plugin, closing: asyncio.Event) -> None:
+        """Enter a plugin's client and leave it: in one task, as clients that have tasks of their own demand."""
         try:
+            for handler in plugin.handlers.values():
+                handler.prepare()
             settings = self._settings.plugin(plugin.name, plugin.settings) if plugin.settings else None
-            client = None
-            if plugin.client:
-                with anyio.fail_after(LONGEST_OPENING):
-                    client = await stack.enter_async_context(plugin.open_client(settings, self._share))
+            async with plugin.open_client(settings, self._share) as client:
+                self._surroundings[plugin.name] = settings, client
+                self._people.sources.update({name: partial(ask, client) for name, ask in plugin.presences.items()})
+                self._settled(plugin.name)
+                await closing.wait()
         except BaseException as error:  # noqa: BLE001 - a stranger's code; the other plugins run on
-            self.refused[plugin.name] = str(error) or type(error).__name__
+            if plugin.name in self._opening:
+                self._settled(plugin.name, str(error) or type(error).__name__)
+            elif plugin.name not in self.refused:
+                logger.opt(exception=error).error("Plugin {}: its client failed, or could not be closed", plugin.name)
+
+    def _give_up(self) -> None:
+        for name, home in list(self._opening.items()):
+            self._settled(name, f"its client did not open within {LONGEST_OPENING:g} s")
+            home.cancel()
+
+    def _settled(self, name: str, reason: str = "") -> None:
+        """A plugin is set up, or there is a reason why it is not; what comes late is said here."""
+        self._opening.pop(name, None)
+        if reason:
+            self.refused[name] = reason
         else:
-            self._surroundings[plugin.name] = settings, client
-            self._people.sources.update({name: partial(ask, client) for name, ask in plugin.presences.items()})
+            self.refused.pop(name, None)
+        if not self._opening:
+            self._opened.set()
+        if self._begun and not self._stop.is_set():
+            _say(name, reason)
 
     def _beat(self) -> None:
         self._pulse = time.monotonic()
@@ -198,8 +235,17 @@ class Executor:
             import httpx
             from httpx_aiohttp import AiohttpTransport
 
-            self._http = httpx.AsyncClient(transport=AiohttpTransport(), timeout=60.0)
+            self._http = httpx.AsyncClient(transport=AiohttpTransport(client=_session), timeout=60.0)
         return self._http
+
+
+def _session() -> Any:
+    """Without a jar: cookies of one task's requests are not for another's."""
+    import aiohttp
+    import httpx
+
+    connector = aiohttp.TCPConnector(ssl=httpx.create_ssl_context())
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), middlewares=[send_once])
 
 
 def _without_secrets(outcome: Outcome) -> Outcome:
@@ -226,6 +272,13 @@ def _owned(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> asyn
 
 
 def say_refused(executor: Executor) -> None:
-    """Log the plugins that could not be set up: their tasks wait."""
-    for name, reason in executor.refused.items():
+    """Log the plugins that are not set up: their tasks wait."""
+    for name, reason in dict(executor.refused).items():
+        _say(name, reason)
+
+
+def _say(name: str, reason: str) -> None:
+    if reason:
         logger.error("Plugin {} cannot be set up, its tasks wait: {}", name, reason)
+    else:
+        logger.info("Plugin {} is set up now, its tasks run.", name)

@@ -20,8 +20,11 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+from loguru import logger
+
 from carex.errors import Unreachable
 from carex.executor import Result
+from carex.notify import HURRY
 from carex.queue import Delivery
 from carex.registry import Registry
 from carex.task import Crash, Fail, Outcome, Retry, Wait
@@ -34,8 +37,16 @@ PATIENCE = 5.0
 """Seconds beyond a handler's timeout after which its process is ended from outside."""
 IDLE = 10.0
 """Seconds without suspects after which their process is ended."""
-STUCK = 60.0
-"""Seconds in which a process that has tasks must start one."""
+LOOK = 0.25
+"""Seconds between looks whether the process lives: a program that it started may keep its end of our pipe open."""
+FROZEN = 0.9
+"""The part of a lease after which a process without a sign of life is ended. It gives one every third of a lease."""
+LEAST = 2.0
+"""Seconds without a sign of life that are forgiven however short the lease is."""
+HOPELESS = 6
+"""Crashes after which a task is failed unseen: whatever it does, nobody lives to tell."""
+TRIES = 2
+"""How often a process that does not come up is started before its tasks have to wait."""
 GONE = 0.5
 """Seconds that a process may take to end when it has nothing to read any more; then it is killed."""
 CLOSING = 10.0
@@ -57,6 +68,7 @@ class Cell:
         command: Sequence[str],
         width: int,
         registry: Registry,
+        lease: float,
         extend: Extend,
         settle: Callable[[Result], None],
         told: Callable[[str], None],
@@ -64,6 +76,7 @@ class Cell:
         self._command = [*command, "--concurrency", str(width)]
         self._width = width
         self._registry = registry
+        self._patience = max(FROZEN * lease, LEAST)
         self._extend = extend
         self._settle = settle
         self._told = told
@@ -102,7 +115,7 @@ class Cell:
             return
         if self._process:
             with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
+                self._process.send_signal(HURRY)
         await asyncio.wait({self._life}, timeout=CLOSING)
         self._life.cancel()
         await asyncio.wait({self._life})
@@ -110,7 +123,9 @@ class Cell:
     async def _live(self) -> None:
         try:
             while self._given and not self._closing:
-                process = await self._start()
+                process = None
+                for _ in range(TRIES):
+                    process = process or await self._start()
                 if process is None:
                     for delivery in list(self._given.values()):
                         self._end(delivery, Wait("the process for suspects does not start; its log says why", 30.0))
@@ -119,14 +134,15 @@ class Cell:
                     await _ended(process)
                     return
                 self._process = process
+                why = ""
                 try:
                     self._hand_over(process, list(self._given.values()))
-                    await self._listen(process)
+                    why = await self._listen(process)
                 finally:
                     self._process = None
                     manner = _manner(await _ended(process))
                 for name in list(self._started):
-                    self._end(self._given[name], self._verdict(self._given[name], manner))
+                    self._end(self._given[name], self._verdict(self._given[name], why or manner))
                 await self._take_back()
         finally:
             for delivery in list(self._given.values()):
@@ -139,7 +155,8 @@ class Cell:
             process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE, start_new_session=True
             )
-        except OSError:
+        except Exception:  # noqa: BLE001 - no memory, no thread to wait for it: it will end, for its stdin is closed
+            logger.exception("A process for suspects cannot be started.")
             return None
         if process.stdout is not None and await process.stdout.readline() == READY:
             return process
@@ -154,36 +171,48 @@ class Cell:
                 self._told("lost")
 
     def _hand_over(self, process: asyncio.subprocess.Process, deliveries: Sequence[Delivery]) -> None:
-        lines = [(vars(each.task), each.fence, each.holder, each.crashes, each.claimed) for each in deliveries]
-        if process.stdin:
-            process.stdin.write(json.dumps(lines).encode() + b"\n")
+        for each in deliveries if process.stdin else ():
+            line = (vars(each.task), each.fence, each.holder, each.crashes, each.claimed)
+            process.stdin.write(json.dumps(line).encode() + b"\n")  # type: ignore[union-attr]
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        """Hear what the process starts and ends, until it is dead, idle, or has to be killed."""
+    async def _listen(self, process: asyncio.subprocess.Process) -> str:
+        """Hear what the process starts and ends, until it is dead or idle, or has to be killed: then say why."""
         lines = process.stdout
+        alive = heard = time.monotonic()
         while lines:
-            otherwise = time.monotonic() + (STUCK if self._given else IDLE)
-            due = min((self._due(name) for name in self._started), default=otherwise)
             try:
-                line = await asyncio.wait_for(lines.readline(), due - time.monotonic())
+                line = await asyncio.wait_for(lines.readline(), LOOK)
             except asyncio.TimeoutError:
-                for name in list(self._started):
-                    late = self._due(name) <= due
-                    self._end(
-                        self._given[name],
-                        Retry("timed out, and did not let go: its process was ended")
-                        if late
-                        else Wait("its process was ended because of another task", delay=0),
-                    )
-                return
+                now = time.monotonic()
+                if process.returncode is not None or not (self._given or now < heard + IDLE):
+                    return ""
+                if self._given and now >= alive + self._patience:
+                    return f"no sign of life for {self._patience:.0f} s"
+                if any(now >= self._due(name) for name in self._started):
+                    self._end_overdue(now)
+                    return ""
+                continue
             if not line.endswith(b"\n"):
-                return
-            word, name = line.decode().split()
-            if word == "start":
-                self._started[name] = time.monotonic()
+                return ""
+            heard = time.monotonic()
+            word, _, name = line.decode().strip().partition(" ")
+            if word == "alive":
+                alive = heard
+            elif word == "start":
+                self._started[name] = heard
+            elif word == "ran":  # the rest is up to the storage, and may take its time
+                self._started.pop(name, None)
             else:
                 self._forget(self._given[name])
                 self._told(word)
+        return ""
+
+    def _end_overdue(self, now: float) -> None:
+        for name in list(self._started):
+            outcome: Outcome = Wait("its process was ended because of another task", delay=0)
+            if now >= self._due(name):
+                outcome = Retry("timed out, and did not let go: its process was ended")
+            self._end(self._given[name], outcome)
 
     def _due(self, name: str) -> float:
         """When its process is to be ended, if it has not let go by then."""
@@ -212,12 +241,14 @@ class Isolation:
         command: Sequence[str],
         concurrency: int,
         registry: Registry,
+        lease: float,
         extend: Extend,
         settle: Callable[[Result], None],
         told: Callable[[str], None],
     ) -> None:
+        self._settle = settle
         widths = [concurrency, *[1] * LONERS]
-        self._company, *self._loners = (Cell(command, width, registry, extend, settle, told) for width in widths)
+        self._company, *self._loners = (Cell(command, width, registry, lease, extend, settle, told) for width in widths)
 
     @property
     def _cells(self) -> list[Cell]:
@@ -238,7 +269,9 @@ class Isolation:
         if company:
             self._company.submit(company)
         for delivery in suspects:
-            if delivery.crashes >= ALONE:
+            if delivery.crashes >= HOPELESS:
+                self._settle(Result(delivery, Fail(f"crash: {delivery.crashes} processes died or froze under it"), 0.0))
+            elif delivery.crashes >= ALONE:
                 min(self._loners, key=lambda cell: cell.load).submit([delivery])
 
     def close(self) -> None:
@@ -257,14 +290,20 @@ def name_of(delivery: Delivery) -> str:
 
 
 async def _ended(process: asyncio.subprocess.Process) -> int:
-    """The code of a process that has ended, or now does."""
+    """The code of a process that has ended, or now does.
+
+    Not by `process.wait()`, which may go on for as long as somebody else holds the process's end of our pipes; and not
+    with a signal to one that is dead already, which would take its code away from asyncio.
+    """
     if process.stdin:
         process.stdin.close()
-    try:
-        return await asyncio.wait_for(process.wait(), GONE)  # a signal now could take its code away from asyncio
-    except asyncio.TimeoutError:
-        process.kill()
-        return await process.wait()
+    end = time.monotonic() + GONE
+    while process.returncode is None:
+        if time.monotonic() > end:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        await asyncio.sleep(0.02)
+    return process.returncode
 
 
 def _manner(code: int) -> str:

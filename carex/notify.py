@@ -11,12 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
 import socket
 import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
+HURRY = signal.SIGUSR2
+"""From a parent to a child that is finishing what it runs: give it back now. SIGTERM may have come to both of them."""
+LONGEST_PAUSE = 1.0
+"""Seconds without a look at the children after which we were frozen ourselves, and they perhaps with us."""
 CREDENTIALS = struct.Struct("3i")
 """Who sent a datagram, as Linux tells it: process, user, group (see unix(7))."""
 LONGEST_SEND = 1.0
@@ -70,26 +75,42 @@ class Notifier:
 
 
 class Listener:
-    """The other end, for the parent of processes that use `Notifier`: it knows which are ready."""
+    """The other end, for the parent of processes that use `Notifier`. `ready` and `stopping` are those that said so."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind("")  # Linux gives it a free name in the abstract namespace
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._ready: set[int] = set()
+        self._heard: dict[int, float] = {}
+        self._looked = time.monotonic()
+        self.ready: set[int] = set()
+        self.stopping: set[int] = set()
 
-    @property
-    def address(self) -> str:
-        """For the children's `NOTIFY_SOCKET`."""
+    def environment(self, watchdog: float) -> dict[str, str]:
+        """What the children need to find us, and to give a sign of life at least every so many seconds."""
         name: bytes = self._socket.getsockname()
-        return f"@{name[1:].decode()}"
+        return {"NOTIFY_SOCKET": f"@{name[1:].decode()}", "WATCHDOG_USEC": str(int(watchdog * 1e6))}
 
-    def ready(self) -> set[int]:
-        """The ids of the processes that have said so by now."""
+    def hear(self) -> None:
+        """Take note of what came in the meantime; to be called all the time. After a pause of ours all are excused."""
+        now = time.monotonic()
+        if now - self._looked > LONGEST_PAUSE:
+            self._heard = dict.fromkeys(self._heard, now)
+        self._looked = now
         with suppress(BlockingIOError):
             while True:
                 message, [(_, _, sender)], *_ = self._socket.recvmsg(4096, socket.CMSG_SPACE(CREDENTIALS.size))
-                if b"READY=1" in message.splitlines():
-                    self._ready.add(CREDENTIALS.unpack(sender)[0])
-        return self._ready
+                process, lines = CREDENTIALS.unpack(sender)[0], message.splitlines()
+                self._heard[process] = now
+                for said, those in ((b"READY=1", self.ready), (b"STOPPING=1", self.stopping)):
+                    if said in lines:
+                        those.add(process)
+
+    def excuse(self, process: int) -> None:
+        """Begin anew to wait for its sign of life."""
+        self._heard[process] = time.monotonic()
+
+    def silent(self, process: int) -> float:
+        """Seconds since it gave a sign of life; 0 if it never has."""
+        return time.monotonic() - self._heard[process] if process in self._heard else 0.0

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 from carex.choice import Choice, Situation
+from carex.declared import (
+    check_called,
+    check_limits,
+    check_path,
+    check_plain,
+    check_type,
+    parameters,
+    payload_of,
+    place,
+)
 from carex.errors import ConfigError
 from carex.limiter import Share
 from carex.task import Task
@@ -57,8 +68,12 @@ class Handler:
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     def parse(self, payload: Any) -> Any:
-        """The payload as the annotation wants it; raises pydantic's ValidationError."""
+        """The payload as the annotation wants it; raises pydantic's ValidationError, or ConfigError as `prepare`."""
         return self._validate(payload)
+
+    def prepare(self) -> None:
+        """Raise ConfigError, naming file and function, if the annotation is nothing that a payload can be read as."""
+        _ = self._validate
 
     def problems(self, payload: Any, *, exact: bool = False) -> list[dict[str, str]]:
         """What is wrong with a payload: `[{"field": "deal_id", "message": "…"}]`, empty if nothing is.
@@ -66,7 +81,10 @@ class Handler:
         `exact` also finds fields that the handler would ignore: a person's typing errors, where a process may
         well send more variables than are wanted.
         """
-        schema = self.schema() if exact and isinstance(payload, Mapping) else {}
+        try:
+            schema = self.schema() if exact and isinstance(payload, Mapping) else {}
+        except ConfigError:  # it cannot be described; whether it can be read is asked next
+            schema = {}
         if "properties" in schema and not schema.get("additionalProperties"):
             known = schema["properties"]
             unknown = [str(name) for name in payload if name not in known]
@@ -83,22 +101,36 @@ class Handler:
         return []
 
     def schema(self) -> dict[str, Any]:
-        """The payload's JSON Schema."""
+        """The payload's JSON Schema; raises ConfigError if its annotation has none."""
         return self._schema
 
     @cached_property
     def _schema(self) -> dict[str, Any]:
-        return dict(self._adapter.json_schema())
+        try:
+            return dict(self._adapter.json_schema())
+        except Exception as error:  # noqa: BLE001 - whatever comes of a stranger's annotations
+            raise self._unfit("described", error) from None
 
     @cached_property
     def _validate(self) -> Callable[[Any], Any]:
-        return self._adapter.validator.validate_python  # type: ignore[no-any-return]  # the adapter's own costs a third more
+        try:
+            # The adapter's own method costs a third more.
+            return self._adapter.validator.validate_python  # type: ignore[no-any-return]
+        except Exception as error:  # noqa: BLE001 - as above
+            raise self._unfit("read", error) from None
 
     @cached_property
     def _adapter(self) -> Any:
         from pydantic import TypeAdapter  # costs 80 ms, which commands that run no handler save
 
         return TypeAdapter(self.payload)
+
+    def _unfit(self, what: str, error: Exception) -> ConfigError:
+        reason = str(error).partition("\n")[0].partition(". ")[0]
+        return ConfigError(
+            f"{place(self.function)}: the payload of {self.type} cannot be {what} as it is annotated: {reason}",
+            "Annotate it with dict, a dataclass or a pydantic model.",
+        )
 
 
 @dataclass(frozen=True)
@@ -148,10 +180,22 @@ class Plugin:
         client: Callable[..., AbstractAsyncContextManager[Any]] | None = None,
         api: int = 1,
     ) -> None:
-        if not name.isidentifier():
+        if not isinstance(name, str) or not name.isidentifier():
             raise ConfigError(f"Plugin name {name!r}: use letters, digits and underscores.")
+        if not isinstance(api, int) or isinstance(api, bool) or api < 1:
+            raise ConfigError(f"Plugin {name!r}: api must be a whole number of at least 1, not {api!r}.")
         if api > API:
-            raise ConfigError(f"Plugin {name!r} needs API {api} of Carex; this one has {API}. Install a newer Carex.")
+            raise ConfigError(
+                f"Plugin {name!r} needs API {api} of Carex; this one has {API}. Install a newer Carex.",
+                "install a newer Carex, or uninstall it",
+            )
+        if settings is not None and not (isinstance(settings, type) and hasattr(settings, "model_fields")):
+            raise ConfigError(f"Plugin {name!r}: settings must be a pydantic model, not {settings!r:.60}.")
+        if client is not None and not callable(client):
+            raise ConfigError(f"Plugin {name!r}: client must be a function of the settings, not {client!r:.60}.")
+        caller = sys._getframe(1)
+        self.place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        """Where it is written."""
         self.name = name
         self.settings = settings
         self.client = client
@@ -167,20 +211,24 @@ class Plugin:
         """The client, not entered yet; a plugin without one gives None."""
         if self.client is None:
             return nullcontext()
-        return self.client(settings, share) if len(_parameters(self.client)) > 1 else self.client(settings)
+        return self.client(settings, share) if len(parameters(self.client)) > 1 else self.client(settings)
 
     def __repr__(self) -> str:
         return f"<Plugin {self.name}: {', '.join(self.handlers) or 'no handlers'}>"
 
     def handler(self, type: str, *, attempts: int = 8, timeout: float = 300.0) -> Callable[[F], F]:
-        """Register `function(payload, ctx) -> result` for a task type."""
+        """Register `function(payload, ctx) -> result` for a task type.
+
+        A type has letters, digits and `_ . : -`.
+        """
+        check_called(type, "handler", "name")
 
         def register(function: F) -> F:
-            payload = _payload_of(function)
+            check_type(type, function)
+            check_limits(attempts, timeout, function)
+            payload = payload_of(function)
             if type in self.handlers:
-                raise ConfigError(f"{_place(function)}: {type!r} has a handler already in plugin {self.name!r}.")
-            if attempts < 1 or timeout <= 0:
-                raise ConfigError(f"{_place(function)}: attempts must be at least 1 and timeout above 0.")
+                raise ConfigError(f"{place(function)}: {type!r} has a handler already in plugin {self.name!r}.")
             self.handlers[type] = Handler(type, function, attempts, timeout, self, payload)
             return function
 
@@ -194,12 +242,16 @@ class Plugin:
         `may_be_open` is for old callers that know no token: the setting `server.open_intake` lets them in.
         """
 
+        check_called(path, "webhook", "/Path")
+
         def register(function: F) -> F:
+            check_path(path, function)
             if inspect.iscoroutinefunction(function):
-                raise ConfigError(f"{_place(function)}: a webhook only reads its call; write it without async.")
-            if not path.startswith("/") or path in self.webhooks:
-                raise ConfigError(f"{_place(function)}: {path!r} must start with / and be registered once.")
-            wants_settings = len(_parameters(function)) > 1
+                raise ConfigError(f"{place(function)}: a webhook only reads its call; write it without async.")
+            check_plain(function)
+            if path in self.webhooks:
+                raise ConfigError(f"{place(function)}: {path!r} has a webhook already in plugin {self.name!r}.")
+            wants_settings = len(parameters(function)) > 1
             self.webhooks[path] = Webhook(path, function, self, may_be_open, wants_settings)
             return function
 
@@ -208,7 +260,7 @@ class Plugin:
     def directory(self, function: F) -> F:
         """Register `async function(client) -> list[Employee]`: where `carex users sync` asks who works there."""
         if self.employees is not None or not inspect.iscoroutinefunction(function):
-            raise ConfigError(f"{_place(function)}: a plugin has one directory, an `async def` that takes the client.")
+            raise ConfigError(f"{place(function)}: a plugin has one directory, an `async def` that takes the client.")
         self.employees = function
         return function
 
@@ -217,8 +269,8 @@ class Plugin:
 
         Nothing is found where nothing is set up. Whatever it raises is a finding too.
         """
-        if not inspect.iscoroutinefunction(function) or len(_parameters(function)) != 1:
-            raise ConfigError(f"{_place(function)}: a check is an `async def` that takes the client.")
+        if not inspect.iscoroutinefunction(function) or len(parameters(function)) != 1:
+            raise ConfigError(f"{place(function)}: a check is an `async def` that takes the client.")
         self.checks.append(function)
         return function
 
@@ -230,7 +282,7 @@ class Plugin:
 
         def register(function: F) -> F:
             if not name.isidentifier() or name in self.strategies or inspect.iscoroutinefunction(function):
-                raise ConfigError(f"{_place(function)}: {name!r} must be a plain function with a name of its own.")
+                raise ConfigError(f"{place(function)}: {name!r} must be a plain function with a name of its own.")
             self.strategies[name] = function
             return function
 
@@ -246,32 +298,8 @@ class Plugin:
 
         def register(function: F) -> F:
             if not name.isidentifier() or name in self.presences or not inspect.iscoroutinefunction(function):
-                raise ConfigError(f"{_place(function)}: {name!r} must be an `async def` with a name of its own.")
+                raise ConfigError(f"{place(function)}: {name!r} must be an `async def` with a name of its own.")
             self.presences[name] = function
             return function
 
         return register
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    return list(inspect.signature(function).parameters.values())
-
-
-def _payload_of(function: Callable[..., Any]) -> Any:
-    """The first parameter's annotation, resolved now so that a mistake is an import error, not a failed task."""
-    parameters = _parameters(function)
-    if len(parameters) != 2:
-        raise ConfigError(f"{_place(function)} must take two parameters: (payload, ctx).")
-    try:
-        return get_type_hints(function, include_extras=True).get(parameters[0].name, dict[str, Any])
-    except NameError as error:
-        raise ConfigError(f"{_place(function)}: the annotations cannot be resolved: {error}") from None
-
-
-def _place(function: Callable[..., Any]) -> str:
-    code = getattr(function, "__code__", None)
-    return (
-        f"{getattr(function, '__qualname__', function)} ({code.co_filename}:{code.co_firstlineno})"
-        if code
-        else repr(function)
-    )

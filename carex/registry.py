@@ -11,7 +11,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from carex.choice import Choice, Situation
-from carex.errors import NotFound
+from carex.declared import place
+from carex.errors import CarexError, NotFound
 from carex.masking import mask
 from carex.plugin import Handler, Plugin, Webhook
 
@@ -28,6 +29,7 @@ class Broken:
     package: str
     error: str
     trace: str = ""
+    fix: str = "mend it, or uninstall it"
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def load(
     if handlers and home is not None and str(home) not in sys.path:
         sys.path.append(str(home))
     installed = sorted(points if points is not None else entry_points(group=GROUP), key=_carex_first)
-    own = [EntryPoint(place.partition(":")[0], place, GROUP) for place in handlers]
+    own = [EntryPoint(each.partition(":")[0], each, GROUP) for each in handlers]
     for point in [*installed, *own]:
         package = f"{point.dist.name} {point.dist.version}" if point.dist else SETTING
         try:
@@ -90,16 +92,17 @@ def load(
                 continue  # installed, and named in the settings
             if not isinstance(plugin, Plugin):
                 raise TypeError(f"{point.value} is a {type(plugin).__name__}, not a carex.Plugin")
-            claims = [f"the name {plugin.name}", *plugin.handlers, *plugin.webhooks]
-            claims += [f"the strategy {name}" for name in plugin.strategies]
-            claims += [f"the source {name}" for name in plugin.presences]
-            clashes = [f"{claim!r} belongs to plugin {taken[claim]}" for claim in claims if claim in taken]
+            claims = _claims(plugin)
+            clashes = [f"{claim!r} of {claims[claim]} belongs to {taken[claim]}" for claim in claims if claim in taken]
             if clashes:
                 raise ValueError("; ".join(clashes))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's module raises
-            registry.broken.append(Broken(point.name, package, _blame(error), traceback.format_exc()))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a stranger's module raises
+            fix = (isinstance(error, CarexError) and error.hint) or Broken.fix
+            registry.broken.append(Broken(point.name, package, _blame(error), traceback.format_exc(), fix))
         else:
-            taken.update(dict.fromkeys(claims, f"{plugin.name!r} ({package})"))
+            taken.update({claim: f"plugin {plugin.name!r} ({package}), {at}" for claim, at in claims.items()})
             registry.loaded.append(Loaded(plugin, package))
     return registry
 
@@ -109,11 +112,25 @@ def _carex_first(point: EntryPoint) -> tuple[bool, str]:
     return point.dist is None or point.dist.name != "carex", point.name
 
 
+def _claims(plugin: Plugin) -> dict[str, str]:
+    """What nobody else may have, each with its place in the plugin."""
+    claims = {f"the name {plugin.name}": plugin.place}
+    claims |= {type: place(each.function) for type, each in plugin.handlers.items()}
+    claims |= {path: place(each.function) for path, each in plugin.webhooks.items()}
+    claims |= {f"the strategy {name}": place(each) for name, each in plugin.strategies.items()}
+    return claims | {f"the source {name}": place(each) for name, each in plugin.presences.items()}
+
+
 def _blame(error: BaseException) -> str:
-    """The error with the place in the plugin where it happened: the last frame that is not Python's own."""
-    frames = [each for each in traceback.extract_tb(error.__traceback__)[1:] if "importlib" not in each.filename]
-    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return mask(f"{type(error).__name__}: {error}{place}")
+    """The error with the place in the plugin where it happened: the last frame that is neither Python's nor ours."""
+    said = error.message if isinstance(error, CarexError) else str(error)
+    frames = [
+        each
+        for each in traceback.extract_tb(error.__traceback__)[1:]
+        if "importlib" not in each.filename and Path(each.filename).parent != Path(__file__).parent
+    ]
+    known = not frames or frames[-1].filename in said
+    return mask(f"{type(error).__name__}: {said}" + ("" if known else f" ({frames[-1].filename}:{frames[-1].lineno})"))
 
 
 def _nearest(type: str, registry: Registry) -> str:

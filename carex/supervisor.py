@@ -5,9 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from loguru import logger
+
+from carex.notify import HURRY, Listener
 
 LONGEST_PAUSE = 30.0
 HOPELESS = (2, 3)
@@ -15,10 +18,17 @@ HOPELESS = (2, 3)
 
 
 class Child:
-    """One process that is started again when it dies, at growing intervals if it does not come up."""
+    """One process that is started again when it dies, at growing intervals if it does not come up.
 
-    def __init__(self, command: Sequence[str]) -> None:
+    One that gives no sign of life for `patience` seconds is ended, unless somebody has stopped it (SIGSTOP): a handler
+    may have frozen it, with the lock of the queue's file in its hand.
+    """
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], news: Listener, patience: float) -> None:
         self._command = command
+        self._env = {**env, **news.environment(patience / 3)}
+        self._news = news
+        self._patience = patience
         self._failures = 0
         self._again_at = 0.0
         self._start()
@@ -26,18 +36,30 @@ class Child:
     def _start(self) -> None:
         # It holds the reading end of a pipe and stops when we, the writing end, are gone, however suddenly.
         # A session of its own: Ctrl-C is for us, and we pass it on once.
-        self.process = subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
+        pipe, env = subprocess.PIPE, self._env
+        self.process = subprocess.Popen(self._command, stdin=pipe, start_new_session=True, env=env)  # noqa: S603
         self._down = False
 
-    def tend(self, up: Collection[int]) -> None:
+    @property
+    def ended_well(self) -> bool:
+        """Whether it said that it would end, and did: a handler may end its process with code 0, too."""
+        return self.process.poll() == 0 and self.process.pid in self._news.stopping
+
+    def tend(self) -> None:
         """Look after it: notice a death, and restart it, after a pause if it had not even come up."""
         now = time.monotonic()
         code = self.process.poll()
         if code is None:
+            silent = self._news.silent(self.process.pid)
+            if silent > self._patience and _is_stopped(self.process.pid):
+                self._news.excuse(self.process.pid)
+            elif silent > self._patience:
+                logger.error("Process {} gives no sign of life for {:.0f} s: ending it", self.process.pid, silent)
+                self.process.kill()
             return
         if not self._down:
             self._down = True
-            self._failures = 0 if self.process.pid in up else self._failures + 1
+            self._failures = 0 if self.process.pid in self._news.ready else self._failures + 1
             pause = min(LONGEST_PAUSE, 0.1 * 2**self._failures) if self._failures else 0.0
             self._again_at = now + pause
             logger.error("Process {} died ({}); restarting in {:.1f} s", self.process.pid, _manner(code), pause)
@@ -53,47 +75,66 @@ def supervise(
     command: Sequence[str],
     processes: int,
     signals: list[int],
-    grace: float,
     *,
+    env: Mapping[str, str],
+    grace: float,
+    patience: float,
     once: bool = False,
-    ready: Callable[[], Collection[int]],
+    turn: Callable[[Listener], None] = lambda news: None,
 ) -> int:
-    """Run so many copies of a command until `signals`, which the caller's signal handlers fill, is not empty.
+    """Run so many copies of a command, in the environment `env`, until there is something in `signals`.
 
-    The first signal is passed on as SIGTERM, and so is a second; after `grace` seconds the children are killed.
+    Those are for the caller's signal handlers to fill.
+    The first signal is passed on as SIGTERM, a second as HURRY; after `grace` seconds the children are killed, and when
+    they run, after `patience` seconds without a sign of life.
     With `once` a child that ends well is not started again, and all of them having done so is the end.
-    `ready` is called many times a second, up to the end; it gives the ids of the processes that have come up.
+    `turn` is called many times a second, up to the end, with what is known of the children.
     Returns 0 if all ended well, 1 if not, and with `once` the code of a child that cannot even start.
     """
-    children = [Child(command) for _ in range(processes)]
+    news = Listener()
+    children = [Child(command, env, news, patience) for _ in range(processes)]
+
+    def look() -> None:
+        news.hear()
+        turn(news)
+        time.sleep(0.05)
+
     while not signals:
-        up = ready()
+        look()
         for child in children:
-            if not (once and child.process.poll() == 0):
-                child.tend(up)
+            if not (once and child.ended_well):
+                child.tend()
         codes = [child.process.poll() for child in children] if once else []
-        if once and all(code == 0 for code in codes):
+        if once and all(child.ended_well for child in children):
             return 0
         if hopeless := [code for code in codes if code in HOPELESS]:
             signals.append(signal.SIGTERM)
-            _end(children, signals, grace, ready)
+            _end(children, signals, grace, look)
             return hopeless[0]
-        time.sleep(0.05)
-    return _end(children, signals, grace, ready)
+    return _end(children, signals, grace, look)
 
 
-def _end(children: Sequence[Child], signals: list[int], grace: float, ready: Callable[[], object]) -> int:
+def _end(children: Sequence[Child], signals: list[int], grace: float, look: Callable[[], None]) -> int:
     """Stop the children; return 0 if all ended well, 1 if not."""
     end, passed = time.monotonic() + grace, 0
     while any(child.process.poll() is None for child in children):
-        ready()
         late = time.monotonic() > end
         if len(signals) > passed or late:
+            number = signal.SIGKILL if late else HURRY if passed else signal.SIGTERM
             passed = len(signals)
             for child in children:
-                child.stop(signal.SIGKILL if late else signal.SIGTERM)
-        time.sleep(0.05)
+                child.stop(number)
+        look()
     return int(any(child.process.returncode for child in children))
+
+
+def _is_stopped(process: int) -> bool:
+    """Whether somebody has sent it SIGSTOP; then its tasks go to others, and it may go on when it is let."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state in "Tt"
 
 
 def _manner(code: int) -> str:

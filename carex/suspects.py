@@ -24,7 +24,7 @@ REFUSED = 30.0
 
 
 class Suspects:
-    """What a worker needs of a queue. Claims come from `stdin`, a line of JSON for some deliveries; `answers` hears of
+    """What a worker needs of a queue. Claims come from `stdin`, a line of JSON for each delivery; `answers` hears of
     each one's start and end. They are held by this process as soon as it has read of them."""
 
     def __init__(self, queue: Queue, width: int, answers: IO[bytes]) -> None:
@@ -43,10 +43,11 @@ class Suspects:
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stdin)
         while line := await reader.readline():
-            came = [Delivery(Task(**task), *more) for task, *more in json.loads(line)]
-            self._waiting += came
+            task, *more = json.loads(line)
+            came = Delivery(Task(**task), *more)
+            self._waiting.append(came)
             with contextlib.suppress(Unreachable):  # then with the next look at the leases
-                await self._take_over(came)
+                await self._take_over([came])
             self._news.set()
         stop()
 
@@ -80,6 +81,7 @@ class Suspects:
         return max(0, self._width - len(self._running))
 
     async def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        self._say(b"alive\n")  # also if the storage does not answer: that is not our fault
         lost = await self._take_over([*deliveries, *self._waiting])
         return [delivery for delivery in deliveries if delivery in lost]
 
@@ -96,6 +98,10 @@ class Suspects:
             self._say(f"{word} {name_of(delivery)}\n".encode())
         self._news.set()
         return lost
+
+    def ran(self, delivery: Delivery) -> None:
+        """Its handler has ended; what is left to do is the storage's."""
+        self._say(f"ran {name_of(delivery)}\n".encode())
 
     async def prune(self, older_than: float) -> int:
         return 0

@@ -26,7 +26,7 @@ from loguru import logger
 
 from carex.account import Account, Report
 from carex.errors import Unreachable
-from carex.executor import Executor, Result, say_refused
+from carex.executor import LONGEST_OPENING, SHORT_OPENING, Executor, Result, say_refused
 from carex.isolation import Isolation
 from carex.patience import Patience
 from carex.people import People
@@ -75,11 +75,13 @@ class Worker:
         answer: Callable[[Delivery, Outcome, int], str] | None = None,
         answered: Callable[[list[Answer]], None] = lambda answers: None,
         moved: Callable[[], None] = lambda: None,
+        ran: Callable[[Delivery], None] = lambda delivery: None,
     ) -> None:
         """`alone` is the command that runs suspects in a process of their own; without one they run here.
 
         `answer` says what to tell those who wait for a task's end, given its handler's number of attempts; `answered`
-        gets what has been stored and is to be sent; `moved` is called when `room` may have changed.
+        gets what has been stored and is to be sent; `moved` is called when `room` may have changed, `ran` when a
+        handler has ended.
         """
         self._settings = settings
         self._queue = queue
@@ -93,6 +95,7 @@ class Worker:
         self._answer = answer
         self._answered = answered
         self._moved = moved
+        self._ran = ran
         self._dry = False  # whether the last claim found less than there was room for
         self._held: dict[str, Delivery] = {}  # leased by us and not settled yet
         self._running = 0
@@ -107,7 +110,13 @@ class Worker:
         self._wake = asyncio.Event()
         self._settle_now = asyncio.Event()
         self._isolation = Isolation(
-            alone, self._concurrency, registry, extend=queue.extend, settle=self._finish, told=self._told
+            alone,
+            self._concurrency,
+            registry,
+            settings.queue.lease,
+            extend=queue.extend,
+            settle=self._finish,
+            told=self._told,
         )
         self._apart = bool(alone)
 
@@ -159,13 +168,14 @@ class Worker:
 
     async def _start_executor(self) -> Executor:
         executor = Executor(self._settings, self._registry, self._people, self._concurrency, self._collect)
-        await executor.start()
+        stays = self._apart and not self._burst
+        await executor.start(SHORT_OPENING if stays else LONGEST_OPENING)
         return executor
 
     # ------------------------------------------------------------------ claim
 
     async def _claim(self, stopped: asyncio.Task[bool]) -> None:
-        if not self._claimable():
+        if not self.types:
             logger.warning("There is no handler for {}: nothing to do.", ", ".join(self._settings.worker.types))
         while not self._stops:
             unfinished = len(self._held) + self._isolation.load
@@ -223,6 +233,7 @@ class Worker:
     def _ended(self, result: Result) -> None:
         self._running -= 1
         self._moved()
+        self._ran(result.delivery)
         self._finish(result)
 
     def _finish(self, result: Result) -> None:

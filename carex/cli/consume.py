@@ -67,8 +67,7 @@ class Consumption:
                 refusal=self._refusal,
                 answer=self.answer,
             )
-            self._begin(self._check(), worker)
-            self._begin(self._intake.run(), worker)
+            self._begin(self._consume(self._intake), worker)
         self._begin(self.outbox.run(), worker)
         if self._settings.metrics.port is not None:
             from prometheus_client import REGISTRY
@@ -105,11 +104,13 @@ class Consumption:
 
         self._tasks.append(asyncio.create_task(run()))
 
-    async def _check(self) -> None:
+    async def _consume(self, intake: Intake) -> None:
+        """First the queues: one that is declared here must not be called missing by its own consumer."""
         await self._broker.until_ready()
         systems = [system for queue in self._settings.rabbitmq.consume if (system := system_of(queue))]
         for difference in await check(self._broker, self._settings.rabbitmq, systems):
             logger.warning("RabbitMQ: {}", difference)
+        await intake.run()
 
     def _refusal(self, type: str) -> Outcome | None:
         """How to answer a task at once that nobody here can run; None if there is a handler."""

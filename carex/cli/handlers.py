@@ -12,6 +12,7 @@ from carex.cli import Root, output
 from carex.cli.handlers_check import check
 from carex.cli.handlers_new import new
 from carex.cli.handlers_run import run
+from carex.errors import ConfigError
 
 if TYPE_CHECKING:
     from carex.plugin import Handler
@@ -32,13 +33,15 @@ def list_(ctx: typer.Context, json: Annotated[bool, output.Json] = False) -> Non
     registry = root.registry
     found = [_facts(registry, handler) for _, handler in sorted(registry.handlers.items())]
     broken = [{"plugin": each.name, "package": each.package, "error": each.error} for each in registry.broken]
+    broken += _unfit(registry)
     if json:
         output.emit("handlers", {"handlers": found, "broken": broken})
         return
     columns = ["type", "plugin", "package", "attempts", "timeout", "summary"]
     output.table([column.capitalize() for column in columns], _cells(found, columns), empty="No plugin has handlers.")
-    for each in registry.broken:
-        output.talk(output.visible(f"Plugin {each.name} ({each.package}) is broken, its tasks wait: {each.error}"))
+    for each in broken:
+        plugin = f"Plugin {each['plugin']} ({each['package']})"
+        output.talk(output.visible(f"{plugin} is broken, its tasks wait: {each['error']}"))
 
 
 @command.command()
@@ -75,6 +78,18 @@ def _facts(registry: Registry, handler: Handler) -> dict[str, Any]:
         "timeout": handler.timeout,
         "summary": handler.summary,
     }
+
+
+def _unfit(registry: Registry) -> list[dict[str, str]]:
+    """Plugins that a worker would refuse for a handler's annotation, as if they could not be loaded."""
+    found = []
+    for each in registry.loaded:
+        try:
+            for handler in each.plugin.handlers.values():
+                handler.prepare()
+        except ConfigError as error:
+            found.append({"plugin": each.plugin.name, "package": each.package, "error": error.message})
+    return found
 
 
 def _cells(found: list[dict[str, Any]], columns: list[str]) -> list[list[object]]:

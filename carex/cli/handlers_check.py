@@ -55,26 +55,31 @@ def check(
 
 
 def findings(root: Root, plugin: Plugin) -> Sequence[Finding]:
-    """What a plugin's own checks find; what they, or its client, raise is among it. They change nothing."""
+    """What a plugin's checks find; what they, or its client as it is opened, raise is among it. They change nothing."""
     from carex.cli.clients import client_of
     from carex.plugin import Finding
 
     async def ask() -> list[Finding]:
         async with client_of(root, plugin) as client:
-            return [finding for each in plugin.checks for finding in await each(client)]
+            found = [finding for each in plugin.checks for finding in await each(client)]
+        if not all(isinstance(each, Finding) for each in found):
+            raise TypeError("a check must return a list of Finding")
+        return found
 
     try:
-        return asyncio.run(asyncio.wait_for(ask(), PATIENCE)) if plugin.checks else []
+        return asyncio.run(asyncio.wait_for(ask(), PATIENCE)) if plugin.checks or plugin.client else []
     except (asyncio.TimeoutError, TimeoutError):
         return [Finding(f"no answer within {PATIENCE:g} s", "See whether its system can be reached from here.")]
     except CarexError as error:
         return [Finding(error.message, error.hint or "See its README.")]
+    except OSError as error:
+        return [Finding(f"{type(error).__name__}: {error}", "See whether its system can be reached from here.")]
     except Exception as error:  # noqa: BLE001 - a stranger's code
         return [Finding(f"{type(error).__name__}: {error}", "This is a fault of the plugin: tell its author.")]
 
 
 def broken_line(each: Broken) -> Line:
-    return Line(each.name, f"cannot be loaded ({each.package}): {each.error}", "mend it, or uninstall it")
+    return Line(each.name, f"cannot be loaded ({each.package}): {each.error}", each.fix)
 
 
 def lines_of(root: Root, plugin: Plugin, package: str) -> Iterator[Line]:
@@ -86,9 +91,6 @@ def lines_of(root: Root, plugin: Plugin, package: str) -> Iterator[Line]:
             handler.schema()
     except ConfigError as error:
         yield Line(plugin.name, error.message, error.hint or f"Set it under [plugins.{plugin.name}], see its README.")
-        return
-    except Exception as error:  # noqa: BLE001 - whatever comes of a stranger's annotations
-        yield Line(plugin.name, f"{handler.type}: its payload has no schema: {error}", "annotate it with a dataclass")
         return
     yield Line(plugin.name, f"{package}: {', '.join([*plugin.handlers, *plugin.webhooks, *plugin.strategies])}")
     for finding in findings(root, plugin):

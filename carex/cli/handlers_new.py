@@ -59,6 +59,8 @@ def named(text: str, name: str) -> str:
 
 def _check(name: str) -> None:
     proper = re.sub(r"[^a-z0-9]+", "_", name.lower().removeprefix("carex")).strip("_")[:LONGEST]
+    if keyword.iskeyword(proper):
+        proper = f"my_{proper}"
     if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}", name) or keyword.iskeyword(name):
         hint = f"For example: carex handlers new {proper}" if re.match("[a-z]", proper) else None
         raise UsageError(f"{name!r} cannot be a plugin's name: small letters, digits and _, a letter first.", hint)

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from carex.cli import output
 from carex.errors import ConfigError, Refused
@@ -63,6 +63,20 @@ def myself(root: Root) -> list[str]:
     return [sys.executable, "-m", "carex", "--home", str(root.home), *config]
 
 
+class Tending(TypedDict):
+    """How the parent of workers treats them: their environment; seconds until their end, and for a sign of life."""
+
+    env: dict[str, str]
+    grace: float
+    patience: float
+
+
+def tending(settings: Settings) -> Tending:
+    """When a sign of life is overdue, the leases have run out and others have the tasks."""
+    patience = 1.5 * settings.queue.lease
+    return {"env": dict(os.environ), "grace": settings.worker.grace + STOPPING, "patience": patience}
+
+
 def notifier() -> Notifier:
     """Who tells systemd how we are. What it asked for is taken out of the environment: our children are not meant."""
     address, microseconds, pid = (
@@ -72,18 +86,41 @@ def notifier() -> Notifier:
     return Notifier(address, int(microseconds) / 1e6 if asked else math.inf)
 
 
-def stop_with(act: Callable[[], object]) -> None:
-    """From now on SIGTERM and Ctrl-C call this in the running event loop, each of them once."""
+def stop_with(act: Callable[[], object], *, parent: bool = False) -> Callable[[], None]:
+    """From now on SIGTERM and Ctrl-C call this in the running event loop, each of them once.
+
+    With a `parent`, from which the same signal may come again, all of them count once; so does a call of what this
+    returns, for other ways to learn that it is over. The second stage is the parent's to order: by HURRY.
+    """
     import asyncio
 
+    from carex.notify import HURRY
+
     loop = asyncio.get_running_loop()
+    stopped = False
 
-    def received(number: int, frame: object) -> None:
-        with suppress(RuntimeError):  # a signal after the end has nothing to stop, and must not kill us either
-            loop.call_soon_threadsafe(act)
+    def stop() -> None:
+        nonlocal stopped
+        if not (parent and stopped):
+            stopped = True
+            act()
 
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, received)
+    def hurry() -> None:
+        stop()
+        act()
+
+    def from_now_on(number: int, what: Callable[[], None]) -> None:
+        def received(number: int, frame: object) -> None:
+            with suppress(RuntimeError):  # a signal after the end has nothing to stop, and must not kill us either
+                loop.call_soon_threadsafe(what)
+
+        signal.signal(number, received)
+
+    from_now_on(signal.SIGTERM, stop)
+    from_now_on(signal.SIGINT, stop)
+    if parent:
+        from_now_on(HURRY, hurry)
+    return stop
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import threading
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from carex.cli.output import talk
-from carex.cli.process import STOPPING, myself, notifier, queue_of, start
+from carex.cli.process import myself, notifier, queue_of, start, tending
 from carex.errors import ConfigError, Refused
 
 if TYPE_CHECKING:
@@ -140,17 +139,14 @@ def _announce(settings: Settings, queue: Queue, plugins: Registry, listener: soc
 @contextmanager
 def _worker_beside(root: Root, settings: Settings) -> Iterator[None]:
     """Keep a worker alive beside the server. It stops when its stdin closes: when we end, however that is."""
-    from carex.notify import Listener
     from carex.supervisor import supervise
 
     signals: list[int] = []
-    children = Listener()
-    os.environ["NOTIFY_SOCKET"] = children.address  # ours has been read by now
     command = [*myself(root), "worker", "--supervised"]
     keeper = threading.Thread(
         target=supervise,
-        args=(command, settings.worker.processes, signals, settings.worker.grace + STOPPING),
-        kwargs={"ready": children.ready},
+        args=(command, settings.worker.processes, signals),
+        kwargs=tending(settings),
     )
     keeper.start()
     try:

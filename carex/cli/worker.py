@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from carex.cli import Root, output
-from carex.cli.process import STOPPING, metrics_on, myself, notifier, queue_of, start, start_log, stop_with
+from carex.cli.process import metrics_on, myself, notifier, queue_of, start, start_log, stop_with, tending
 from carex.cli.rules import people_of
 from carex.errors import UsageError
 
 if TYPE_CHECKING:
     from carex.account import Report
+    from carex.notify import Listener
     from carex.settings import Settings
 
 
@@ -60,31 +61,32 @@ def command(
 
 
 def _supervise(root: Root, settings: Settings, burst: bool) -> int:
-    from carex.notify import Listener
     from carex.supervisor import supervise
 
     start_log(settings, "worker")
-    systemd, children = notifier(), Listener()
-    os.environ["NOTIFY_SOCKET"] = children.address
+    systemd = notifier()
     signals: list[int] = []
 
     def stop(number: int, frame: object) -> None:
         signals.append(number)
         systemd.stopping()
 
-    def ready() -> set[int]:
-        up = children.ready()
-        if len(up) >= settings.worker.processes:
+    def turn(news: Listener) -> None:
+        if len(news.ready) >= settings.worker.processes:
             systemd.ready(f"{settings.worker.processes} processes run tasks")
         systemd.alive()
-        return up
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     flags = ["--burst"] if burst else []
-    command = [*myself(root), "worker", "--supervised", *flags, *_options(settings)]
-    grace = settings.worker.grace + STOPPING
-    return supervise(command, settings.worker.processes, signals, grace, once=burst, ready=ready)
+    return supervise(
+        [*myself(root), "worker", "--supervised", *flags, *_options(settings)],
+        settings.worker.processes,
+        signals,
+        once=burst,
+        turn=turn,
+        **tending(settings),
+    )
 
 
 def _options(settings: Settings) -> list[str]:
@@ -132,9 +134,9 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
             rabbitmq.stop()
             worker.stop()
 
-        stop_with(stop_all)
+        stop = stop_with(stop_all, parent=supervised)
         if supervised:
-            _when_stdin_ends(partial(asyncio.get_running_loop().call_soon_threadsafe, stop_all))
+            _when_stdin_ends(partial(asyncio.get_running_loop().call_soon_threadsafe, stop))
         types = ", ".join(worker.types) or "nothing"
         output.talk(f"Worker {os.getpid()}: {settings.worker.concurrency} at a time of: {types}. {queue.durability}")
         beating = asyncio.create_task(systemd.beat(lambda: _status(worker.report)))
@@ -142,6 +144,7 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
             await rabbitmq.start(worker)
             return await worker.run()
         finally:
+            systemd.stopping()
             beating.cancel()
             await rabbitmq.close()
             await queue.close()
@@ -184,9 +187,9 @@ def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> Non
         people = people_of(settings, queue, registry)
         suspects = Suspects(queue, settings.worker.concurrency, answers)
         answer = Consumption(settings, queue, registry).answer  # our worker's process sends it
-        worker = Worker(settings, suspects, registry, people, answer=answer)
-        stop_with(worker.stop)
-        listening = asyncio.create_task(suspects.listen(sys.stdin, worker.stop))
+        worker = Worker(settings, suspects, registry, people, answer=answer, ran=suspects.ran)
+        stop = stop_with(worker.stop, parent=True)
+        listening = asyncio.create_task(suspects.listen(sys.stdin, stop))
         try:
             await worker.run()
         finally:

@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 
@@ -31,6 +32,7 @@ class Presence:
         with contextlib.suppress(OSError):  # only for people to read
             os.write(self._lock_fd, "\n".join(types).encode())
         unlocked.rename(self._lock)  # only now: a lock file is never seen free while its owner lives
+        _keep_from_children(self._lock_fd)
         self._folder = folder
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
@@ -62,6 +64,7 @@ class Presence:
         self._socket.close()
         for path in (self._folder / f"{self.id}.sock", self._lock):
             path.unlink(missing_ok=True)
+        _proofs.discard(self._lock_fd)
         os.close(self._lock_fd)
 
 
@@ -82,6 +85,27 @@ class Bell:
 
     def close(self) -> None:
         self._socket.close()
+
+
+_proofs: set[int] = set()
+
+
+def _keep_from_children(fd: int) -> None:
+    """A process that a handler forks has our lock's descriptor too: it must not vouch for us when we are dead."""
+    _let_go_at_fork()
+    _proofs.add(fd)
+
+
+@cache
+def _let_go_at_fork() -> None:
+    os.register_at_fork(after_in_child=_let_go)
+
+
+def _let_go() -> None:
+    for fd in _proofs:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    _proofs.clear()
 
 
 def is_alive(folder: Path, holder: str) -> bool:

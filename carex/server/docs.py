@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
+from carex.errors import ConfigError
 from carex.plugin import Handler, Webhook
 from carex.registry import Registry
 from carex.server.answers import reply
@@ -65,8 +66,8 @@ def _webhook(webhook: Webhook) -> dict[str, Any]:
 def _put_one(handler: Handler) -> dict[str, Any]:
     try:
         schema = handler.schema()
-    except Exception as error:  # noqa: BLE001 - a stranger's types: one that has no JSON Schema must not cost the page
-        schema = {"type": "object", "description": f"It has no JSON Schema: {error}"}
+    except ConfigError as error:  # a stranger's types: one that has no JSON Schema must not cost the page
+        schema = {"type": "object", "description": f"It has no JSON Schema: {error.message}"}
     if "$defs" in schema:  # its references begin at the schema, not at this document
         schema = {"$id": f"urn:carex:{handler.type}", **schema}
     return _put(handler.summary or f"Put a {handler.type}", schema)

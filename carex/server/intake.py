@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from carex.errors import NotFound
+from carex.errors import ConfigError, NotFound, Refused
 from carex.plugin import BadCall, Handler, Webhook
 from carex.queue import Filter, Placed, Queue
 from carex.registry import Registry
@@ -55,9 +55,7 @@ class Intake:
                 task = webhook.function(call, *([self._settings_of(webhook)] if webhook.wants_settings else []))
             except BadCall as bad:
                 raise _unfit([{"field": bad.field, "message": str(bad)}]) from None
-            handler = self.registry.handlers.get(task.type)
-            if handler is not None:
-                _check(handler, task.payload)
+            _check(self._handler(task.type), task.payload)
             if task.key and not task.window:
                 task = replace(task, window=self.settings.queue.dedupe_window)
             placed = await self._gather.put(task)
@@ -108,7 +106,11 @@ def _duplicate(placed: Placed, status: str, headers: dict[str, str] | None = Non
 
 
 def _check(handler: Handler, payload: Any, *, exact: bool = False) -> None:
-    problems = handler.problems(payload, exact=exact)
+    try:
+        problems = handler.problems(payload, exact=exact)
+    except ConfigError:  # it says where the plugin's file is, which is nothing for callers
+        message = f"{handler.type} cannot be used: its payload is annotated with what no payload can be read as."
+        raise Refused(message, f"`carex handlers check {handler.plugin.name}` says where.") from None
     if problems:
         raise _unfit(problems, f"`carex handlers show {handler.type}` says what it takes.")
 

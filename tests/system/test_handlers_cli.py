@@ -90,7 +90,7 @@ def test_a_new_plugin_passes_its_tests_and_the_linters_at_once(program: str, ins
     [
         ("send-sms", 2, "carex handlers new send_sms"),
         ("СМС", 2, "cannot be a plugin's name"),
-        ("class", 2, "cannot be a plugin's name"),
+        ("class", 2, "carex handlers new my_class"),
         ("../up", 2, "carex handlers new up"),
         ("x" * 41, 2, "cannot be a plugin's name"),
         ("bitrix24", 5, "There is a plugin bitrix24 already."),
@@ -194,3 +194,54 @@ def test_a_check_names_the_broken_and_passes_the_others(desk: Installation) -> N
 
 def test_a_check_of_nobody_is_not_found(desk: Installation) -> None:
     assert desk.run("handlers", "check", "nobody").returncode == 4
+
+
+CLOSED = DESK.partition("@plugin.check")[0].replace("    yield", "    raise ConnectionError('nobody is in')\n    yield")
+ODD = DESK.replace("@dataclass\nclass Bell", "class Bell").replace("    end: str", "    end")
+WRONG = """
+from carex import Context, Plugin
+
+plugin = Plugin("wrong")
+
+@plugin.handler(None)
+async def ring(payload: dict, ctx: Context) -> None: ...
+"""
+
+
+def test_a_check_opens_the_client_of_a_plugin_without_checks(desk: Installation) -> None:
+    (desk.home / "desk.py").write_text(CLOSED)
+    ended = desk.run("handlers", "check", "desk")
+    assert (ended.returncode, "ConnectionError: nobody is in" in ended.stdout) == (1, True)
+
+
+def test_a_check_that_gives_no_findings_is_named(desk: Installation) -> None:
+    (desk.home / "desk.py").write_text(DESK.replace("return [Finding", "return ['x'] or [Finding"))
+    ended = desk.run("handlers", "check", "desk")
+    assert (ended.returncode, "a check must return a list of Finding" in ended.stdout) == (1, True)
+
+
+def test_one_plugins_mistake_costs_the_others_nothing(desk: Installation) -> None:
+    (desk.home / "wrong.py").write_text(WRONG)
+    desk.env["CAREX_HANDLERS"] = "wrong:plugin,desk:plugin"
+    listed = desk.run("handlers", "list")
+    assert "desk_ring" in listed.stdout
+    assert f"ring ({desk.home}/wrong.py:6): None cannot be a task type" in listed.stderr
+
+
+@pytest.mark.parametrize("command", ["send", "handlers run", "handlers show"])
+def test_a_payload_that_cannot_be_read_is_said_in_a_line(command: str, desk: Installation) -> None:
+    (desk.home / "desk.py").write_text(ODD)
+    ended = desk.run(*command.split(), "desk_ring")
+    assert ended.returncode == 3
+    assert f"Error: ring ({desk.home}/desk.py:" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_tasks_whose_payload_cannot_be_read_wait(desk: Installation) -> None:
+    desk.run("send", "desk_ring")
+    (desk.home / "desk.py").write_text(ODD)
+    ended = desk.run("worker", "--burst")
+    assert "Plugin desk cannot be set up, its tasks wait: ring (" in ended.stderr
+    assert [entry.state for entry in desk.entries()] == ["waiting"]
+    assert "the payload of desk_ring cannot be" in desk.run("handlers", "list").stderr
+    assert "the payload of desk_ring cannot be" in desk.run("handlers", "check", "desk").stdout

@@ -60,7 +60,36 @@ def test_of_two_plugins_with_one_type_the_second_is_left_out_and_both_are_named(
     registry = load([point("acme", plugin("zebra", "feed")), point("zoo", plugin("ant", "feed"))])
     assert names(registry) == ["ant"]
     assert registry.broken[0].name == "zebra"
-    assert registry.broken[0].error == "ValueError: 'feed' belongs to plugin 'ant' (zoo 1.0)"
+    where = f"plugin.<locals>.handle ({__file__}:43)"
+    assert registry.broken[0].error == f"ValueError: 'feed' of {where} belongs to plugin 'ant' (zoo 1.0), {where}"
+
+
+def test_of_two_plugins_with_one_name_both_places_are_named() -> None:
+    registry = load([point("acme", plugin("ant")), point("zoo", plugin("ant"))])
+    assert registry.broken[0].error.count(f"{__file__}:40") == 2
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"from carex import Plugin\n\nplugin = Plugin('new', api={API + 1})",
+        "from carex import Plugin\n\nplugin = Plugin('new', settings=3)",
+        "from carex import Plugin\nplugin = Plugin('new')\nplugin.strategy('no name')(3)",
+    ],
+)
+def test_a_mistake_that_carex_finds_is_placed_in_the_plugins_file(
+    source: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    module = f"carex_mistaken_{abs(hash(request.node.name))}"
+    (tmp_path / f"{module}.py").write_text(source)
+    registry = load([], handlers=[f"{module}:plugin"], home=tmp_path)
+    assert f"({tmp_path}/{module}.py:3)" in registry.broken[0].error
+
+
+def test_who_needs_a_newer_carex_is_told_to_install_it(tmp_path: Path) -> None:
+    (tmp_path / "carex_newer.py").write_text(f"from carex import Plugin\nplugin = Plugin('new', api={API + 1})")
+    registry = load([], handlers=["carex_newer:plugin"], home=tmp_path)
+    assert registry.broken[0].fix == "install a newer Carex, or uninstall it"
 
 
 def test_what_carex_brings_nobody_takes_away() -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from carex import log
+from carex.declared import RESERVED
 from carex.errors import Unreachable
 from carex.plugin import BadCall, Call, Plugin
 from carex.queue import Placed, Queue, open_queue
@@ -36,6 +37,18 @@ def greet(person: Person, ctx: Any) -> None:
     """Say hello."""
 
 
+class Odd:
+    """Nothing that a payload can be read as."""
+
+
+@greetings.handler("odd")
+def odd(payload: Odd, ctx: Any) -> None: ...
+
+
+@greetings.handler("other")
+def other(payload: dict[str, Any], ctx: Any) -> None: ...
+
+
 @greetings.webhook("/Greet")
 def greeting(call: Call) -> Task:
     """Have somebody greeted."""
@@ -44,6 +57,8 @@ def greeting(call: Call) -> Task:
         raise RuntimeError("secret detail")
     if not name:
         raise BadCall("name", "is missing")
+    if name == "homeless":
+        return Task("greed", {})
     if name == "unstorable":
         return Task("other", {"name": object()})
     return Task("greet", {"name": name}, key=f"greet:{name}", source="robot")
@@ -191,6 +206,27 @@ def test_wrong_fields_are_named(tmp_path: Path) -> None:
         tmp_path, "POST", "/tasks/greet", content=b'{"age": "x"}', headers={"Content-Type": "application/json"}
     )
     assert [each["field"] for each in error(answer)["fields"]] == ["name", "age"]
+
+
+def test_no_plugin_can_take_a_path_of_the_servers(tmp_path: Path) -> None:
+    paths = ask(tmp_path, "GET", "/openapi.json").json()["paths"]
+    hidden = {"docs", "in", "openapi.json"}
+    assert {path.split("/")[1] for path in paths} - {"Greet"} | hidden == {*RESERVED}
+
+
+def test_a_webhook_cannot_put_a_type_that_nobody_has(tmp_path: Path) -> None:
+    answer = ask(tmp_path, "POST", "/Greet?name=homeless")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "No handler for task type 'greed'.")
+
+
+def test_a_handler_that_no_payload_fits_is_refused_by_name_and_without_its_place(tmp_path: Path) -> None:
+    answer = ask(tmp_path, "POST", "/tasks/odd", headers={"Content-Type": "application/json"}, content="{}")
+    assert (answer.status_code, answer.json()["error"]["hint"]) == (
+        409,
+        "`carex handlers check greetings` says where.",
+    )
+    assert "odd cannot be used" in answer.text
+    assert __file__ not in answer.text
 
 
 def test_an_unknown_type_is_answered_with_the_nearest_and_with_what_is_broken(tmp_path: Path) -> None:

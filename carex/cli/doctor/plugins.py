@@ -19,7 +19,7 @@ def checks(root: Root) -> dict[str, Check]:
 
 
 def _broken(each: Broken, root: Root) -> Iterator[Line]:
-    fix = f"Mend it, or uninstall it; carex handlers check {each.name} says more."
+    fix = f"{each.fix[:1].upper()}{each.fix[1:]}; carex handlers check {each.name} says more."
     yield wrong(f"cannot be loaded ({each.package}): {each.error}", fix)
 
 

@@ -75,6 +75,11 @@ _SHUT = re.compile(
 )
 _LOCKED = re.compile(r"конфликт\w* блокиров|блокиров\w*.{0,60}ожидани|ожидани\w*.{0,40}блокиров|взаимоблокиров|deadlock"
                      r"|lock (?:conflict|request|timeout)", re.IGNORECASE)  # fmt: skip
+_OVER = re.compile(
+    r"сеанс\w*(?: \S+){0,3} (?:отсутству|удал|заверш|не най)"
+    r"|session(?: \S+){0,3} (?:not found|missing|deleted|terminated|expired)",
+    re.IGNORECASE,
+)
 _XML_ERROR = re.compile(
     r"<(?:\w+:)?code>\s*(?P<code>-?\d+)\s*</(?:\w+:)?code>\s*<(?:\w+:)?message[^>]*>(?P<text>.*?)</(?:\w+:)?message>",
     re.DOTALL,
@@ -145,8 +150,25 @@ def of_the_web_server(status: int, body: Any) -> Verdict:
 
 
 def may_be_dead(status: int, body: Any) -> bool:
-    """Whether this may say that the session is over: nobody says so in words."""
-    return status in (400, 404, 406, 500) and not isinstance(body, (Mapping, list)) and error_in(body) is None
+    """Whether this may say that the session is over. A service's own text, or a page of the web server's, may look the
+    same: no source has the words."""
+    return status in (400, 404, 406, 500) and not says_more(status, body)
+
+
+def says_more(status: int, body: Any) -> bool:
+    """Whether this is an answer out of a session: no refusal, or one in OData's form or in a service's JSON."""
+    return 200 <= status < 300 or isinstance(body, (Mapping, list)) or error_in(body) is not None
+
+
+def refused_alike(status: int, body: Any, other_status: int, other_body: Any) -> bool:
+    """Whether two requests to different addresses were certainly refused at the door, because their session was over.
+
+    An error inside gives the same page everywhere too, so a 500 has to name the session.
+    """
+    one, other = plain(str(body)), plain(str(other_body))
+    if status != other_status or not may_be_dead(status, body) or not may_be_dead(other_status, other_body):
+        return False
+    return bool(_OVER.search(one) and _OVER.search(other)) or bool(status != 500 and one and one == other)
 
 
 def plain(text: str) -> str:

@@ -13,22 +13,36 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 from loguru import logger
 
 import carex
 from carex import BpmnError, Fail, Retry, Wait
-from carex_onec.answers import Kind, Verdict, classify, decoded, may_be_dead, of_the_web_server, plain, title_of
-from carex_onec.sessions import Session, Sessions
+from carex_onec.answers import (
+    Kind,
+    Verdict,
+    classify,
+    decoded,
+    may_be_dead,
+    of_the_web_server,
+    plain,
+    refused_alike,
+    says_more,
+    title_of,
+)
+from carex_onec.sessions import Busy, Session, Sessions
 from carex_onec.settings import Settings
+from carex_onec.transport import BROKEN, never_sent, open_transport
 from carex_onec.values import query_of
 
 OUTAGE_DELAY = 5.0
 LOCKED_DELAY = 30.0
 BUSY_DELAY = 5.0
 FINISH_TIMEOUT = 5.0
+UNNAMED_LIFE = 20.0
+"""How long a session may live of which Carex knows no cookie: 1C's own default for one without work."""
+DOUBTED_LIFE = 300.0
+"""How long a session counts as open although nobody answers whether it is."""
 MEND_DELAY = 60.0
 SHUT_DELAY = 60.0
 LONGEST_DELAY = 300.0
@@ -37,8 +51,6 @@ PAGE = 500
 
 _ODATA = "odata/standard.odata/"
 _COOKIE = re.compile(r"ibsession=([^;\s]+)", re.IGNORECASE)
-_BROKEN = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)
-"""What a request ends with if no whole answer came. aiohttp's own errors pass httpx's transport now and then."""
 _HINTS = {
     Kind.UNPUBLISHED: "Check the name, and that the publication has it: УстановитьСоставСтандартногоИнтерфейсаOData",
     Kind.DENIED: "Give the user of plugins.onec the right, or ask with allowed_only for what they may see",
@@ -87,7 +99,7 @@ class Infobase:
         # In so many words: the encoding of these letters is left to clients, and 1C takes UTF-8.
         self._basic = base64.b64encode(f"{settings.user}:{self._password}".encode()).decode()
         self._http = httpx.AsyncClient(
-            transport=transport or AiohttpTransport(),
+            transport=transport or open_transport(),
             timeout=httpx.Timeout(settings.timeout, connect=settings.connect_timeout),
             headers={"Authorization": f"Basic {self._basic}", "User-Agent": f"carex/{carex.__version__}"},
             follow_redirects=False,
@@ -120,9 +132,13 @@ class Infobase:
             if len(rows) < size:
                 return
 
-    async def post(self, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> dict[str, Any]:
-        """Create an object in a set, or run a method of an object. Whoever calls this again looks first."""
-        return await self._odata("POST", path, query=query, body=body)
+    async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an object in a set: sent once. Whoever calls this again looks first, whatever it has raised."""
+        return await self._odata("POST", path, body=body, blindly=False)
+
+    async def run(self, path: str, **query: Any) -> dict[str, Any]:
+        """Run a method of an object that may be run twice, such as Post."""
+        return await self._odata("POST", path, query=query)
 
     async def patch(self, path: str, body: Mapping[str, Any], version: str | None = None) -> dict[str, Any]:
         """Set these attributes only. With a `version` that is not the object's any more: Conflict.
@@ -148,7 +164,7 @@ class Infobase:
         asked = f"?{query_of(query)}" if query else ""
         what = f"{method} /hs/{path}"
         url = f"{self.url}/hs/{quote(path)}{asked}"
-        answer = await self._exchange(what, method, url, body, dict(headers or {}), repeatable)
+        answer = await self._exchange(what, method, url, body, dict(headers or {}), repeatable, blindly=repeatable)
         if answer.status < 400 or isinstance(answer.body, (Mapping, list)):
             return answer
         if answer.status in (400, 404, 405, 409, 422):
@@ -163,14 +179,14 @@ class Infobase:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        blindly: bool = True,
     ) -> dict[str, Any]:
         asked = f"?{query_of(query)}" if query else ""
         what = f"{method} {unquote(path)}"
         # Without being asked for JSON, 1C answers in Atom.
         wanted = {"Accept": "application/json;odata=nometadata", **(headers or {})}
-        answer = await self._exchange(
-            what, method, f"{self.url}/{_ODATA}{quote(path, safe=_SAFE)}{asked}", body, wanted
-        )
+        url = f"{self.url}/{_ODATA}{quote(path, safe=_SAFE)}{asked}"
+        answer = await self._exchange(what, method, url, body, wanted, repeatable=True, blindly=blindly)
         verdict = classify(answer.status, answer.body)
         if verdict.kind is not Kind.DONE:
             raise self._outcome(what, verdict, answer, repeatable=True)
@@ -178,9 +194,11 @@ class Infobase:
         return {name: value for name, value in found.items() if not name.startswith("odata.")}
 
     async def _exchange(
-        self, what: str, method: str, url: str, body: Any, headers: dict[str, str], repeatable: bool = True
+        self, what: str, method: str, url: str, body: Any, headers: dict[str, str], repeatable: bool, blindly: bool
     ) -> Answer:
-        """One request in a session, and once more if it was told that its session is over."""
+        """One request in a session, and once more if its session was over. What is `repeatable` may be sent again by
+        the next attempt, which looks first; `blindly`, at once and without a look.
+        """
         if not self.url:
             raise Wait("1C is not set up: plugins.onec needs url", MEND_DELAY)
         until, why = self._closed
@@ -192,14 +210,14 @@ class Infobase:
             headers["Content-Type"] = "application/json; charset=utf-8"
         try:
             async with self.sessions.one() as session:
+                await self._leave_doubted(what, session)
                 reused = session.cookie is not None
                 answer = await self._send(session, method, url, content, headers)
-                # What was refused like this was not carried out, but an error inside may have come after it.
-                if reused and may_be_dead(answer.status, answer.body) and (repeatable or answer.status != 500):
-                    session.cookie = None
+                doubtful = reused and may_be_dead(answer.status, answer.body)
+                if doubtful and await self._never_let_in(what, session, answer, repeatable, blindly):
                     answer = await self._send(session, method, url, content, headers)
                 return answer
-        except TimeoutError:
+        except Busy:
             raise Wait(
                 f"all sessions in 1C are at work (plugins.onec.sessions = {self.settings.sessions})", BUSY_DELAY
             ) from None
@@ -207,11 +225,11 @@ class Infobase:
             if not repeatable:
                 raise Fail(f"{what}: given up before the answer came. {_LOOK}") from None
             raise
-        except _BROKEN as error:
+        except BROKEN as error:
             said = f"no answer within {self.settings.timeout:g} s" if isinstance(error, httpx.ReadTimeout) else (
                 f"the connection broke ({plain(str(error)) or type(error).__name__})"
             )  # fmt: skip
-            if _never_sent(error):
+            if never_sent(error):
                 raise Wait(f"{what}: {self.sealed(said)}", OUTAGE_DELAY) from None
             raise self._outcome(what, Verdict(Kind.OUTAGE, said), None, repeatable) from None
 
@@ -231,23 +249,61 @@ class Infobase:
             sent["Cookie"] = f"ibsession={session.cookie}"
         elif method == "GET":
             sent["IBSession"] = "start"
-        answer = await self._http.request(method, url, content=content, headers=sent)
+        try:
+            answer = await self._http.request(method, url, content=content, headers=sent)
+        except BaseException as error:
+            if not never_sent(error):
+                session.doubted_until = self._clock() + (DOUBTED_LIFE if session.cookie else UNNAMED_LIFE)
+            raise
         # Kept by hand: each session has a cookie of its own, and a proxy may have left the cookie a path that is wrong.
         self._http.cookies.clear()
         for line in answer.headers.get_list("set-cookie"):
             found = _COOKIE.match(line)
             if found and method == "GET":
                 session.cookie = found[1]
-        return Answer(answer.status_code, decoded(answer.content, answer.charset_encoding), answer.headers)
+        return _read(answer)
 
-    async def _finish(self, cookie: str) -> None:
-        headers = {"Cookie": f"ibsession={cookie}", "IBSession": "finish"}
+    async def _never_let_in(self, what: str, session: Session, answer: Answer, repeatable: bool, blindly: bool) -> bool:
+        """Whether to send again what was answered like this, because its session was over. It is afterwards.
+
+        No source has the words for a session that is over, and a service's programmer may write what they like. But
+        1C does as it is asked in a session that lives, and refuses everything alike in one that does not.
+        """
+        said = await self._finish(session)
+        if said is not None and says_more(said.status, said.body):
+            return False  # it was alive: these are the service's words, or the web server's
+        alike = said is not None and refused_alike(answer.status, answer.body, said.status, said.body)
+        if session.cookie is None and (blindly or alike):
+            return True
+        unsure = f"status {answer.status}: {plain(title_of(answer.body))} (perhaps the session was over)"
+        raise self._outcome(what, Verdict(Kind.OUTAGE, unsure), None, repeatable)
+
+    async def _leave_doubted(self, what: str, session: Session) -> None:
+        """Raise Wait while 1C may be at a request whose answer did not come: another session would be one too many."""
+        if not session.doubted_until:
+            return
+        if session.cookie is not None:
+            await self._finish(session)
+        left = session.doubted_until - self._clock()
+        if left > 0:
+            raise Wait(f"{what}: 1C may still be at a request that it has not answered", min(left, BUSY_DELAY))
+        session.forget()
+
+    async def _finish(self, session: Session) -> Answer | None:
+        """Tell 1C to end the session; what it said. The cookie stays if the session may live on."""
+        headers = {"Cookie": f"ibsession={session.cookie}", "IBSession": "finish"}
         url = f"{self.url}/hs/{quote(self.settings.ping)}" if self.settings.ping else f"{self.url}/{_ODATA}"
         try:
-            await self._http.get(url, headers=headers, timeout=FINISH_TIMEOUT)
-            self._http.cookies.clear()
-        except _BROKEN as error:
+            said = _read(await self._http.get(url, headers=headers, timeout=FINISH_TIMEOUT))
+        except BROKEN as error:
             logger.debug("1C: a session could not be ended, and ends by itself: {}", type(error).__name__)
+            said = None
+        self._http.cookies.clear()
+        if said is not None and (says_more(said.status, said.body) or may_be_dead(said.status, said.body)):
+            session.forget()
+        elif not session.doubted_until:
+            session.doubted_until = self._clock() + DOUBTED_LIFE
+        return said
 
     def _outcome(
         self, what: str, verdict: Verdict, answer: Answer | None, repeatable: bool
@@ -296,15 +352,8 @@ _LOOK = "Nobody knows whether 1C did it: look there; a retry does it again"
 _SAFE = "/%()',=:$"
 
 
-def _never_sent(error: BaseException) -> bool:
-    """Whether the request surely did not reach 1C.
-
-    httpx-aiohttp (0.2.0) says ConnectTimeout for every lost connection; aiohttp's error behind it tells them apart.
-    """
-    cause = error.__cause__
-    if isinstance(cause, aiohttp.ClientError):
-        return isinstance(cause, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
-    return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL))
+def _read(answer: httpx.Response) -> Answer:
+    return Answer(answer.status_code, decoded(answer.content, answer.charset_encoding), answer.headers)
 
 
 def _retry_after(answer: Answer | None) -> float | None:

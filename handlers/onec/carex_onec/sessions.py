@@ -25,7 +25,13 @@ class Session:
     """A place for one request at a time; with a cookie, 1C has a session open for it."""
 
     cookie: str | None = None
+    doubted_until: float = 0.0
+    """Till when 1C may be at a request here whose answer did not come, by the client's clock; 0: it is not."""
     _timer: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    def forget(self) -> None:
+        """The session is over."""
+        self.cookie, self.doubted_until = None, 0.0
 
     def keep(self) -> None:
         if self._timer is not None:
@@ -37,10 +43,10 @@ class Session:
 
 
 class Sessions:
-    """`limit` places. `finish(cookie)` tells 1C to end a session; it must not raise."""
+    """`limit` places. `finish(session)` tells 1C to end one; the cookie goes if it is over. It must not raise."""
 
     def __init__(
-        self, limit: int, idle: float, finish: Callable[[str], Awaitable[None]], patience: float = PATIENCE
+        self, limit: int, idle: float, finish: Callable[[Session], Awaitable[object]], patience: float = PATIENCE
     ) -> None:
         self._places = anyio.Semaphore(limit)
         self._idle = idle
@@ -62,24 +68,24 @@ class Sessions:
         session.keep()
         try:
             yield session
-        except BaseException:
-            # 1C may still be at it, and would let the next request of this session wait.
-            session.cookie = None
-            raise
         finally:
-            if session.cookie is not None:
-                self._keep_for_a_while(session)
-                self._free.append(session)
-            else:
-                self._free.insert(0, session)
+            self._put_back(session)
             self._places.release()
 
     async def close(self) -> None:
         """End those that are open."""
-        for session in self._free:
+        for session in [*self._free]:
             session.keep()
             self._end_soon(session)
         await asyncio.gather(*self._ending)
+
+    def _put_back(self, session: Session) -> None:
+        if session.cookie is not None:
+            self._keep_for_a_while(session)
+        if session.cookie is not None and not session.doubted_until:
+            self._free.append(session)
+        else:
+            self._free.insert(0, session)
 
     def _keep_for_a_while(self, session: Session) -> None:
         session.expire_in(self._idle, lambda: self._end_soon(session))
@@ -98,10 +104,8 @@ class Sessions:
         task.add_done_callback(self._ending.discard)
 
     async def _end(self, session: Session) -> None:
-        cookie, session.cookie = session.cookie, None
         try:
-            if cookie is not None:
-                await self._finish(cookie)
+            await self._finish(session)
         finally:
             self._free.insert(0, session)
             self._places.release()

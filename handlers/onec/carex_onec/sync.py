@@ -113,7 +113,7 @@ class _Object:
 
     async def _create(self) -> dict[str, Any]:
         key = self.key if isinstance(self.key, dict) else {"Ref_Key": self.key}
-        made = await self.infobase.post(self.entity, {**self.data, **key})
+        made = await self.infobase.create(self.entity, {**self.data, **key})
         if is_guid(self.key) and not same(self.key, made.get("Ref_Key")):
             self.ctx.log.warning("{}: 1C gave a new object a reference of its own, not {}", self.entity, self.key)
         return made
@@ -128,7 +128,7 @@ class _Object:
         self._check_names(there, "the rest was written")
         if self.wanted.post:
             # Also if nothing was changed: an earlier attempt may have got no further than that.
-            await self.infobase.post(place(self.entity, self._key_of(there), "Post"), PostingModeOperational="false")
+            await self.infobase.run(place(self.entity, self._key_of(there), "Post"), PostingModeOperational="false")
         altered = {name: there[name] for name, value in self.data.items() if not same(value, there[name])}
         if altered:
             self.ctx.log.warning("{}: 1C has other values than it was given: {}", self.entity, ", ".join(altered))

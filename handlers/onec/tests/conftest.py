@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,8 +40,8 @@ def settings(**more: Any) -> Settings:
     return Settings.model_validate(given)
 
 
-def client(publication: Publication, **more: Any) -> Infobase:
-    return Infobase(settings(**more), transport=httpx.ASGITransport(publication.asgi()))
+def client(publication: Publication, clock: Callable[[], float] = time.monotonic, **more: Any) -> Infobase:
+    return Infobase(settings(**more), transport=httpx.ASGITransport(publication.asgi()), clock=clock)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from carex_onec.answers import Kind, classify, decoded, may_be_dead
+from carex_onec.answers import Kind, classify, decoded, may_be_dead, refused_alike
 
 XML = (
     '<?xml version="1.0"?><m:error xmlns:m="x"><m:code>{}</m:code>'
@@ -75,3 +75,22 @@ def test_only_strangers_words_may_mean_a_dead_session() -> None:
     assert not may_be_dead(400, {"errors": []})
     assert not may_be_dead(404, XML.format(9))
     assert not may_be_dead(503, "<html>")
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "when_ending", "certain"),
+    [
+        (404, "<p>Сеанс 7 не найден</p>", "<p>Сеанс 8 не найден</p>", True),
+        (500, "Сеанс отсутствует или удален", "Сеанс отсутствует или удален", True),
+        (500, "The session has been deleted", "The session has been deleted", True),
+        (400, "Bad Request", "Bad Request", True),
+        (400, "Неверный ИНН", "Bad Request", False),
+        (404, "", "", False),
+        (500, "Ошибка СУБД", "Ошибка СУБД", False),
+        (503, "Сеанс отсутствует", "Сеанс отсутствует", False),
+    ],
+)
+def test_a_request_was_never_let_in_if_the_end_of_its_session_is_refused_alike(
+    status: int, said: str, when_ending: str, certain: bool
+) -> None:
+    assert refused_alike(status, said, status, when_ending) is certain

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from carex_onec.sessions import Busy, Sessions
+from carex_onec.sessions import Busy, Session, Sessions
 from carex_onec.simulator import Fault, Publication
 
 from carex import BpmnError, Fail, Wait
@@ -48,7 +48,7 @@ def test_a_write_never_opens_a_session_itself(shop: Any, connect: Any) -> None:
     base = shop()
 
     async def write(infobase: Any) -> None:
-        await infobase.post(PARTNER, {"Description": "x"})
+        await infobase.create(PARTNER, {"Description": "x"})
 
     with_base(connect, base, write)
 
@@ -60,7 +60,7 @@ def test_a_cheap_read_opens_the_session_for_a_write(shop: Any, connect: Any) -> 
 
     async def write_twice(infobase: Any) -> None:
         for name in "ab":
-            await infobase.post(PARTNER, {"Description": name})
+            await infobase.create(PARTNER, {"Description": name})
 
     with_base(connect, base, write_twice, ping="carex/v1/ping")
 
@@ -79,7 +79,8 @@ def test_a_session_that_has_ended_is_opened_anew(shop: Any, connect: Any, status
         return await infobase.get(PARTNER)
 
     assert with_base(connect, base, read_after_a_pause) == {"value": []}
-    assert [each.status for each in base.log[:3]] == [200, status, 200]
+    assert [each.status for each in base.log[:4]] == [200, status, status, 200]
+    assert [each.headers.get("ibsession") for each in base.log[:4]] == ["start", None, "finish", "start"]
 
 
 @pytest.mark.parametrize("status", [400, 404, 406, 500])
@@ -90,7 +91,7 @@ def test_a_write_in_a_session_that_has_ended_is_done_once(shop: Any, connect: An
     async def write_after_a_pause(infobase: Any) -> None:
         await infobase.get(PARTNER)
         clock.advance(60)
-        await infobase.post(PARTNER, {"Description": "x"})
+        await infobase.create(PARTNER, {"Description": "x"})
 
     with_base(connect, base, write_after_a_pause)
 
@@ -105,6 +106,38 @@ def test_an_error_inside_is_not_taken_for_a_dead_session_by_a_call_that_must_not
 
     async def call_in_a_session(infobase: Any) -> None:
         await infobase.get(PARTNER)
+        await infobase.call("POST", "carex/v1/echo", {}, repeatable=False)
+
+    with pytest.raises(Fail, match="Nobody knows"):
+        with_base(connect, base, call_in_a_session)
+    assert len(base.calls) == 1
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_a_service_that_speaks_like_a_dead_session_is_asked_once_and_stops_nothing(
+    shop: Any, connect: Any, status: int, repeatable: bool
+) -> None:
+    base = shop(licences=1)
+    base.faults.append(Fault(status, "Контрагент не найден", where="/hs/", applied=True))
+
+    async def call_between_reads(infobase: Any) -> None:
+        await infobase.get(PARTNER)
+        with pytest.raises((Fail, Wait), match="Контрагент не найден"):
+            await infobase.call("POST", "carex/v1/echo", {}, repeatable=repeatable)
+        await infobase.get(PARTNER)
+
+    with_base(connect, base, call_between_reads)
+
+    assert (len(base.calls), base.seats.most, base.seats.in_use) == (1, 1, 0)
+
+
+def test_a_call_that_nobody_can_tell_from_a_dead_session_is_left_to_a_person(shop: Any, connect: Any) -> None:
+    base = shop()
+    base.faults += [Fault(404, "", method="POST", applied=True), Fault(502, method="GET", where="/odata")]
+
+    async def call_in_a_session(infobase: Any) -> None:
+        await infobase.call("GET", "carex/v1/ping", repeatable=True)
         await infobase.call("POST", "carex/v1/echo", {}, repeatable=False)
 
     with pytest.raises(Fail, match="Nobody knows"):
@@ -192,8 +225,20 @@ def test_a_session_whose_request_was_given_up_is_not_used_again(shop: Any, conne
     assert base.seats.opened == 2
 
 
+def test_a_task_waits_while_all_sessions_are_at_work(shop: Any, connect: Any) -> None:
+    async def finish(session: Session) -> None: ...
+
+    async def read(infobase: Any) -> None:
+        infobase.sessions = Sessions(1, 15.0, finish, patience=0.01)
+        async with infobase.sessions.one():
+            await infobase.get(PARTNER)
+
+    with pytest.raises(Wait, match="all sessions in 1C are at work"):
+        with_base(connect, shop(), read)
+
+
 def test_who_waits_too_long_for_a_session_is_told() -> None:
-    async def finish(cookie: str) -> None: ...
+    async def finish(session: Session) -> None: ...
 
     async def scenario() -> None:
         sessions = Sessions(1, 15.0, finish, patience=0.01)

@@ -52,6 +52,18 @@ def test_an_object_is_made_once_although_the_answer_is_lost(
     assert len(base.rows(PARTNER)) == 1
 
 
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_a_page_after_the_creation_is_no_reason_to_create_again_without_a_look(
+    shop: Any, run: Any, status: int
+) -> None:
+    base = shop(honours_ref_key=False)
+    base.faults.append(Fault(status, "Что-то не то", method="POST", applied=True))
+
+    result = until_done(run, base, BY_TAX_NUMBER)
+
+    assert (result["created"], len(base.rows(PARTNER))) == (False, 1)
+
+
 def test_two_tasks_for_one_partner_make_one_object(shop: Any, run: Any) -> None:
     base = shop()
     reference = run(shop(), "1c_sync_data", BY_TAX_NUMBER, id="other").result["key"]

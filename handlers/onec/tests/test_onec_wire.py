@@ -10,7 +10,7 @@ from carex_onec import open_infobase, plugin
 from carex_onec.settings import Settings
 from carex_onec.simulator import Entity, Publication, serve
 
-from carex import Done, Wait
+from carex import Done, Fail, Wait
 from carex.testing import call
 
 PARTNER = "Catalog_Контрагенты"
@@ -80,6 +80,47 @@ def test_a_connection_that_breaks_may_have_been_an_answer(repeatable: bool, kind
             return await attempt(published(), "1c_call_service", {"path": "x", "repeatable": repeatable}, url)
 
     assert type(asyncio.run(scenario())).__name__ == kind
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_what_must_not_be_done_twice_is_sent_once_although_the_connection_breaks(method: str) -> None:
+    asked: list[bytes] = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async def scenario() -> Any:
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        async with server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/base"
+            return await attempt(published(), "1c_call_service", {"path": "x", "method": method}, url)
+
+    outcome = asyncio.run(scenario())
+
+    assert isinstance(outcome, Fail)
+    assert "Nobody knows" in outcome.reason
+    assert len(asked) == 1
+
+
+def test_no_session_is_opened_with_the_cookie_of_another() -> None:
+    base = published()
+
+    async def scenario() -> None:
+        async with serve(base) as url:
+            # A host with a name: cookies of addresses are kept by nobody anyway.
+            given = Settings(
+                url=url.replace("127.0.0.1", "localhost"), user=base.user, password=base.password, sessions=2
+            )
+            async with open_infobase(given) as infobase:
+                await infobase.get(PARTNER)
+                await asyncio.gather(infobase.get(PARTNER), infobase.get(PARTNER))
+
+    asyncio.run(scenario())
+
+    openings = [each.headers.get("cookie") for each in base.log if each.headers.get("ibsession") == "start"]
+    assert openings == [None, None]
+    assert base.seats.in_use == 0
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for_for_ever() -> None:

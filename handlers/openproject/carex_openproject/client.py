@@ -57,13 +57,13 @@ class OpenProject:
         self._clock = clock
         self._closed = (0.0, "")
         """Until when nothing is sent, and why."""
-        basic = base64.b64encode(f"apikey:{self._token}".encode()).decode()
+        self._basic = base64.b64encode(f"apikey:{self._token}".encode()).decode()
         self._http = httpx.AsyncClient(
             transport=transport or AiohttpTransport(),
             timeout=httpx.Timeout(settings.timeout, connect=settings.connect_timeout),
             headers={
                 "Accept": "application/hal+json",
-                "Authorization": f"Bearer {self._token}" if settings.auth == "bearer" else f"Basic {basic}",
+                "Authorization": f"Bearer {self._token}" if settings.auth == "bearer" else f"Basic {self._basic}",
                 "User-Agent": f"carex/{carex.__version__}",
             },
             follow_redirects=False,
@@ -148,10 +148,13 @@ class OpenProject:
         return self._sealed(replace(verdict, delay=_retry_after(answer))), {}
 
     def _sealed(self, verdict: Verdict) -> Verdict:
-        """The verdict without the token. Shortened only afterwards, lest half a secret is left over."""
+        """The verdict without the token, in neither form that is sent. Shortened only afterwards, lest half a secret is
+        left over."""
 
         def seal(text: str) -> str:
-            return (text.replace(self._token, "***") if self._token else text)[:LONGEST_TEXT]
+            for secret in filter(None, (self._basic, self._token)):
+                text = text.replace(secret, "***")
+            return text[:LONGEST_TEXT]
 
         problems = {seal(name): seal(text) for name, text in verdict.problems.items()}
         return replace(verdict, reason=seal(verdict.reason), problems=problems)

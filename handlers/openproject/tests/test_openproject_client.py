@@ -1,6 +1,7 @@
 """What the client makes of every kind of answer."""
 
 import asyncio
+import base64
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from carex import BpmnError, Fail, Retry, Wait
 from carex.testing import Clock
 
 TOKEN = "s3cr3tw0rd99"
+BASIC = base64.b64encode(f"apikey:{TOKEN}".encode()).decode()
 PAGE = "<title>502 Bad Gateway</title>nginx"
 
 
@@ -225,12 +227,17 @@ def test_all_pages_of_a_collection_are_read(instance, asking, largest_page):
 
 
 ECHOES = [
-    httpx.Response(status, json=error("Any", f"{TOKEN} " * 100, details={"attribute": "subject"}))
+    httpx.Response(status, json=error("Any", f"{TOKEN} Basic {BASIC} " * 100, details={"attribute": "subject"}))
     for status in (400, 401, 403, 404, 409, 422, 429, 500)
 ]
 
 
-TELLING = [*ECHOES, httpx.Response(502, text=TOKEN), httpx.ReadError(TOKEN)]
+TELLING = [
+    *ECHOES,
+    httpx.Response(502, text=TOKEN),
+    httpx.Response(502, text=f"got Basic {BASIC}"),
+    httpx.ReadError(TOKEN),
+]
 
 
 @pytest.mark.parametrize("number", range(len(TELLING)))
@@ -243,7 +250,9 @@ def test_no_trouble_shows_the_token(number, method, lines, caplog):
     found = outcome(client, method)
     logger.opt(exception=found).error("as somebody may log it, variables and all")
 
-    assert TOKEN[:6] not in repr(found) + repr(client) + caplog.text + "".join(lines)
+    shown = repr(found) + repr(client) + caplog.text + "".join(lines)
+    assert TOKEN[:6] not in shown
+    assert BASIC[:6] not in shown
     assert found.__context__ is None
 
 

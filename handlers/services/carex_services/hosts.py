@@ -22,6 +22,8 @@ _URL = re.compile(
 _STRANGE = re.compile(r"[\x00-\x20\x7f\\]|[^\x21-\x7e]")
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 """IPv6 addresses behind which are IPv4 ones (NAT64)."""
+_OBSOLETE = ipaddress.ip_network("::/96")
+"""Another such form, that of RFC 4291 2.5.5.1, which nobody needs; the loopback is in it too."""
 
 
 class Entry(NamedTuple):
@@ -39,7 +41,10 @@ class Entry(NamedTuple):
         if not found:
             raise ValueError("expected hosts such as api.example.com, *.example.com:8443 or http://10.0.0.5:8080")
         scheme = found["scheme"] or "https"
-        return cls(scheme, _plain(found["host"]), int(found["port"] or PORTS[scheme]), written)
+        port = int(found["port"] or PORTS[scheme])
+        if not 1 <= port <= 65535:
+            raise ValueError(f"the port of {written.strip()} must be one from 1 to 65535")
+        return cls(scheme, _plain(found["host"]), port, written)
 
     def allows(self, place: Place) -> bool:
         return (self.scheme, self.port) == (place.scheme, place.port) and fnmatchcase(place.host, self.host)
@@ -86,7 +91,7 @@ def is_open(address: str, networks: Sequence[str]) -> bool:
         inner = given.ipv4_mapped or given.sixtofour or packed or given
         if inner is not given:
             return is_open(str(inner), networks)
-    return inner.is_global and not inner.is_multicast
+    return inner.is_global and not inner.is_multicast and inner not in _OBSOLETE
 
 
 def is_literal(host: str) -> bool:

@@ -18,6 +18,7 @@ import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 from httpx_aiohttp import AiohttpTransport
 
+from carex import send_once
 from carex_services.hosts import Entry, Place, find, is_literal, is_open, place_of
 from carex_services.settings import Settings
 
@@ -71,7 +72,8 @@ class Web:
         # A kept connection that the host closes just now leaves open whether it has seen the request.
         self._resolver = _Resolver(self._settings)
         connector = aiohttp.TCPConnector(ssl=context, resolver=self._resolver, force_close=True, use_dns_cache=False)
-        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        jar = aiohttp.DummyCookieJar()
+        session = aiohttp.ClientSession(connector=connector, cookie_jar=jar, middlewares=[send_once])
         self._client = httpx.AsyncClient(
             transport=AiohttpTransport(client=session, verify=context),
             timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),

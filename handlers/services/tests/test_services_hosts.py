@@ -28,6 +28,12 @@ def test_a_listed_host_may_be_called(entry: str, url: str) -> None:
     assert find(place_of(url), [Entry.of(entry)])
 
 
+@pytest.mark.parametrize("entry", ["api.example.com:0", "api.example.com:65536", "http://10.0.0.5:99999"])
+def test_a_port_that_is_none_is_refused(entry: str) -> None:
+    with pytest.raises(ValueError, match=f"the port of {entry} must be one from 1 to 65535"):
+        Entry.of(entry)
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -104,6 +110,8 @@ def test_whatever_is_written_leads_where_all_readers_say(text: str, shape: str) 
         "fe80::1%eth0",
         "fd00::1",
         "::ffff:127.0.0.1",
+        "::127.0.0.1",
+        "::8.8.8.8",
         "64:ff9b::a00:1",
         "2002:7f00:1::",
         "ff02::1",

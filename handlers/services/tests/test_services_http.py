@@ -141,8 +141,9 @@ def test_what_nobody_knows_is_repeated_only_where_that_does_no_harm(
     assert type(ask(answer, **request_)) is expected
 
 
-def test_a_post_whose_answer_is_lost_is_sent_once(ask: Any) -> None:
-    ask(lost, method="POST")
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_what_may_have_changed_something_is_sent_once_in_an_attempt(ask: Any, method: str) -> None:
+    ask(lost, method=method)
 
     assert len(ask.server.got) == 1
 
