@@ -1,11 +1,12 @@
 """Finds out which task kills its process, without condemning its neighbours.
 
 Many tasks are in flight when a worker dies, and most of them, if not all, are innocent: the machine was short of
-memory, somebody used `kill -9`. So nothing is condemned for having been there, but nobody new is put at risk either: a
-task whose process died under it never again runs beside tasks that have a clean record. It is a suspect, and runs in a
-*cell*, a child process: after its first crash with the others that have one, after its second alone. Only what ends a
-process that runs nothing else is failed, as a crash; if the process was killed (SIGKILL), it may have been by somebody
-else, and it takes one more such end. A poisonous task is started three times, and costs its neighbours two starts.
+memory, somebody used `kill -9`. So nothing is condemned for having been there, but tasks with a clean record are not
+put at risk either: one whose process died under it is a suspect, and runs in a *cell*, a child process: after its first
+crash with the others that have one (or in a worker that has nothing else to do), after its second alone. Only what ends
+a process that runs nothing else is failed, as a crash; if the process was killed (SIGKILL), it may have been by
+somebody else, and it takes one more such end. A poisonous task is started three times, and costs its neighbours two
+starts.
 
 The number of crashes is all that has to be remembered, and the queue does that. A cell holds its tasks as a holder of
 its own: if its worker dies, it finishes what it runs, and nobody has a crash more.

@@ -16,6 +16,7 @@ does; nothing new is taken.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -27,7 +28,7 @@ from loguru import logger
 from carex.account import Account, Report
 from carex.errors import Unreachable
 from carex.executor import LONGEST_OPENING, SHORT_OPENING, Executor, Result, say_refused
-from carex.isolation import Isolation
+from carex.isolation import ALONE, Isolation
 from carex.patience import Patience
 from carex.people import People
 from carex.queue import Answer, Delivery
@@ -37,6 +38,8 @@ from carex.task import Crash, Fail, Outcome, Retry, Unfinished, Wait
 
 CLAIM_WAIT = 5.0
 WATCH = 0.5
+STEADY = 10.0
+"""Seconds after which a process is none of those that are killed again and again."""
 PRUNE_EVERY = 10.0
 PRUNE_ROUNDS = 20
 LAST_SETTLE = 10.0
@@ -138,6 +141,7 @@ class Worker:
 
     async def run(self) -> Report:
         """Work until stopped, or with `burst` until nothing is due."""
+        self._began = asyncio.get_running_loop().time()
         self._executor = await self._start_executor()
         say_refused(self._executor)
         working = asyncio.create_task(self._work())
@@ -210,15 +214,27 @@ class Worker:
         ]
 
     def _begin(self, claimed: list[Delivery]) -> None:
-        suspects = [delivery for delivery in claimed if delivery.crashes] if self._apart else []
+        harmless = self._harmless()
+        suspects = [delivery for delivery in claimed if delivery.crashes > harmless]
         if suspects:
             self._isolation.submit(suspects)
-            claimed = [delivery for delivery in claimed if not delivery.crashes]
+            claimed = [delivery for delivery in claimed if delivery.crashes <= harmless]
         self._held.update((delivery.task.id, delivery) for delivery in claimed)
         self._running += len(claimed)
         self._moved()
         if claimed:
             self._executor.submit(claimed)
+
+    def _harmless(self) -> float:
+        """With how many crashes a task may still run in this process.
+
+        With one, if nothing else runs that it could take along, and if this process has lived long enough not to be
+        the next in a row that somebody kills: a task that has waited for a lease to run out should not wait for a cell.
+        """
+        if not self._apart:
+            return math.inf
+        age = asyncio.get_running_loop().time() - self._began
+        return 0 if self._running or age < min(STEADY, self._settings.queue.lease / 2) else ALONE - 1
 
     async def _woken(self) -> None:
         await self._wake.wait()

@@ -53,7 +53,7 @@ def complain(error: CarexError) -> None:
     """An error: what was wrong, and what to try."""
     typer.secho(f"Error: {discreet(error.message)}", err=True, fg="red")
     if error.hint:
-        talk(f"  → {discreet(error.hint)}")
+        talk(f"  → {visible(error.hint)}")  # ours, with USER:PASSWORD where a person is to write them
 
 
 def confirm(question: str, yes: bool) -> None:
