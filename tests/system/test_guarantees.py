@@ -154,3 +154,20 @@ def test_among_handlers_that_hang_block_raise_and_kill_the_healthy_ones_are_done
     for tasks, reason in ends.values():
         assert [reasons[task.id] for task in tasks if reason not in reasons[task.id]] == []
     assert all(reasons[task.id].startswith("crash: ") for name in ("segfault", "kill") for task in ends[name][0])
+
+
+def test_a_handler_that_freezes_its_whole_process_is_found_out_and_the_others_go_on(
+    installation: Installation, tmp_path: Path, eventually: Any
+) -> None:
+    installation.env["CAREX_QUEUE__LEASE"] = "4"
+    trace = tmp_path / "trace"
+    (freezing,) = animals("freezing", range(1), trace)
+    tame = animals("tame", range(40), tmp_path / "healthy", seconds=0.1)
+    worker = installation.worker("--processes", "2")
+    installation.put(freezing, *tame)
+    eventually(lambda: len(installation.entries("done")) == 40, 60)
+    eventually(lambda: installation.entries("failed"), 60)
+    assert "no sign of life" in installation.entry(freezing).reason
+    assert len(starts(trace)) <= 5
+    worker.terminate()
+    assert worker.wait(20) == 0

@@ -97,3 +97,21 @@ def test_a_holder_shows_what_it_came_for_and_how_long_it_has_been_silent(folder:
     assert silent > 1e9
     assert sign_of(folder, presence.id)[1] < 60
     presence.leave()
+
+
+def test_a_process_that_was_forked_does_not_vouch_for_its_dead_parent(folder: Path) -> None:
+    """It closes its copy of the lock's descriptor; a copy that stays open keeps the lock when its owner is dead."""
+    code = (
+        "import os, sys, time; from pathlib import Path; from carex.queue.presence import Presence\n"
+        "presence = Presence(Path(sys.argv[1]))\n"
+        "if os.fork() == 0: print(presence.id, flush=True); sys.stdin.read(); os._exit(0)\n"
+        "os._exit(1)"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code, folder], stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        holder = process.stdout.readline().strip()
+        process.wait()
+        assert not is_alive(folder, holder)
+        process.stdin.close()

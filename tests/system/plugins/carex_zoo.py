@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass
@@ -106,6 +107,13 @@ async def poison(animal: Animal, ctx: Context) -> None:
     animal.leave_trace(ctx)
     await asyncio.sleep(animal.seconds)
     os.kill(os.getpid(), animal.signal)
+
+
+@plugin.handler("zoo_freezing", attempts=20)
+async def freezing(animal: Animal, ctx: Context) -> None:
+    """Holds the interpreter's lock for good: not even the threads beside it go on."""
+    animal.leave_trace(ctx)
+    re.match(r"(a+)+$", "a" * 60 + "b")
 
 
 @plugin.handler("zoo_unspeakable")
