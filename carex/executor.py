@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import anyio
 from loguru import logger
 
-from carex import log
 from carex.context import Context
 from carex.limiter_stores import share_of
+from carex.masking import redact, redacted
 from carex.once import send_once
 from carex.people import People
 from carex.plugin import Handler, Plugin
@@ -251,10 +251,10 @@ def _session() -> Any:
 def _without_secrets(outcome: Outcome) -> Outcome:
     """What is stored, shown and sent as an answer: whoever was called may have echoed what it was sent."""
     if isinstance(outcome, Done):
-        return outcome if outcome.result is None else Done(log.redacted(outcome.result))
-    outcome.reason = log.redact(outcome.reason)
+        return outcome if outcome.result is None else Done(redacted(outcome.result))
+    outcome.reason = redact(outcome.reason)
     if isinstance(outcome, BpmnError):
-        outcome.variables = log.redacted(outcome.variables)
+        outcome.variables = redacted(outcome.variables)
     return outcome
 
 

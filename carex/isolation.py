@@ -235,21 +235,12 @@ class Cell:
 
 
 class Isolation:
-    """A worker's cells: one for company, some for loners."""
+    """A worker's cells: one for company, some for loners; `cell` makes one that runs so many at a time."""
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        concurrency: int,
-        registry: Registry,
-        lease: float,
-        extend: Extend,
-        settle: Callable[[Result], None],
-        told: Callable[[str], None],
-    ) -> None:
+    def __init__(self, cell: Callable[[int], Cell], concurrency: int, settle: Callable[[Result], None]) -> None:
         self._settle = settle
-        widths = [concurrency, *[1] * LONERS]
-        self._company, *self._loners = (Cell(command, width, registry, lease, extend, settle, told) for width in widths)
+        self._company = cell(concurrency)
+        self._loners = [cell(1) for _ in range(LONERS)]
 
     @property
     def _cells(self) -> list[Cell]:

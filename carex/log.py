@@ -21,9 +21,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from carex.errors import ConfigError
-from carex.masking import hide, redact, redacted
+from carex.masking import hide, redact
 
-__all__ = ["lines", "redact", "redacted", "setup"]
+__all__ = ["lines", "redact", "setup"]
 
 if TYPE_CHECKING:
     from loguru import Message, Record

@@ -18,20 +18,19 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Protocol
 
 from loguru import logger
 
 from carex.account import Account, Report
 from carex.errors import Unreachable
 from carex.executor import LONGEST_OPENING, SHORT_OPENING, Executor, Result, say_refused
-from carex.isolation import ALONE, Isolation
+from carex.isolation import ALONE, Cell, Isolation
 from carex.patience import Patience
 from carex.people import People
-from carex.queue import Answer, Delivery
+from carex.queue import Answer, Delivery, Source
 from carex.registry import Registry
 from carex.settings import Settings
 from carex.task import Crash, Fail, Outcome, Retry, Unfinished, Wait
@@ -44,23 +43,6 @@ PRUNE_EVERY = 10.0
 PRUNE_ROUNDS = 20
 LAST_SETTLE = 10.0
 """Seconds that a stopping worker tries to settle what is finished; what it cannot settle runs again elsewhere."""
-
-
-class Source(Protocol):
-    """What a worker needs of a queue; see `Queue` for the promises."""
-
-    async def claim(self, types: Sequence[str], limit: int, wait: float = 0.0) -> list[Delivery]: ...
-
-    async def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]: ...
-
-    async def settle(
-        self,
-        outcomes: Sequence[tuple[Delivery, Outcome]],
-        counters: Mapping[str, float] | None = None,
-        answers: Mapping[str, str] | None = None,
-    ) -> list[Delivery]: ...
-
-    async def prune(self, older_than: float) -> int: ...
 
 
 class Worker:
@@ -112,15 +94,16 @@ class Worker:
         self._closing = False
         self._wake = asyncio.Event()
         self._settle_now = asyncio.Event()
-        self._isolation = Isolation(
+        cell = partial(
+            Cell,
             alone,
-            self._concurrency,
-            registry,
-            settings.queue.lease,
+            registry=registry,
+            lease=settings.queue.lease,
             extend=queue.extend,
             settle=self._finish,
             told=self._told,
         )
+        self._isolation = Isolation(cell, self._concurrency, self._finish)
         self._apart = bool(alone)
 
     @property

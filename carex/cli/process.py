@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from carex.cli import output
 from carex.errors import ConfigError, Refused
-from carex.notify import Notifier
+from carex.notify import HURRY, Notifier
 
 if TYPE_CHECKING:
     from carex.cli import Root
@@ -93,8 +93,6 @@ def stop_with(act: Callable[[], object], *, parent: bool = False) -> Callable[[]
     returns, for other ways to learn that it is over. The second stage is the parent's to order: by HURRY.
     """
     import asyncio
-
-    from carex.notify import HURRY
 
     loop = asyncio.get_running_loop()
     stopped = False

@@ -5,7 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from carex.errors import ConfigError
-from carex.queue.protocol import SENDING, STATES, Answer, Counts, Delivery, Entry, Filter, Holder, Placed, Queue, State
+from carex.queue.protocol import (
+    SENDING,
+    STATES,
+    Answer,
+    Counts,
+    Delivery,
+    Entry,
+    Filter,
+    Holder,
+    Placed,
+    Queue,
+    Source,
+    State,
+)
 
 __all__ = [
     "SENDING",
@@ -18,6 +31,7 @@ __all__ = [
     "Holder",
     "Placed",
     "Queue",
+    "Source",
     "State",
     "open_queue",
 ]

@@ -111,20 +111,8 @@ class Counts:
         return sum(n for (_, s), n in self.by_state.items() if s == state)
 
 
-class Queue(Protocol):
-    """Where tasks wait. Any event loop may call; storage that does not answer raises `Unreachable`."""
-
-    @property
-    def durability(self) -> str:
-        """One sentence: what a power failure now would cost."""
-        ...
-
-    async def put(self, tasks: Sequence[Task], *, failed: str | None = None) -> list[Placed]:
-        """Store all or none; they are stored when this returns.
-
-        With `failed`, a reason, they are failed from the start: nobody tries them until a person acts.
-        """
-        ...
+class Source(Protocol):
+    """What a worker needs of a queue."""
 
     async def claim(self, types: Sequence[str], limit: int, wait: float = 0.0) -> list[Delivery]:
         """Lease up to `limit` of the oldest due tasks of these types (globs); wait up to `wait` seconds for the first.
@@ -155,6 +143,26 @@ class Queue(Protocol):
         """
         ...
 
+    async def prune(self, older_than: float) -> int:
+        """Delete done tasks that ended over so many seconds ago and whose key holds no more, some at a time."""
+        ...
+
+
+class Queue(Source, Protocol):
+    """Where tasks wait. Any event loop may call; storage that does not answer raises `Unreachable`."""
+
+    @property
+    def durability(self) -> str:
+        """One sentence: what a power failure now would cost."""
+        ...
+
+    async def put(self, tasks: Sequence[Task], *, failed: str | None = None) -> list[Placed]:
+        """Store all or none; they are stored when this returns.
+
+        With `failed`, a reason, they are failed from the start: nobody tries them until a person acts.
+        """
+        ...
+
     async def answers(self, limit: int) -> list[Answer]:
         """Answers that nobody is sending, the oldest first. They are the caller's to send for `SENDING` seconds."""
         ...
@@ -176,10 +184,6 @@ class Queue(Protocol):
         ...
 
     async def counts(self) -> Counts: ...
-
-    async def prune(self, older_than: float) -> int:
-        """Delete done tasks that ended over so many seconds ago and whose key holds no more, some at a time."""
-        ...
 
     async def own(self, what: str, who: str, *, take: bool = False) -> str:
         """Record who owns something among those that share this queue, first come; return the owner.

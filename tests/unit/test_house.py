@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "context",
         "plugin",
         "settings",
-        "log",
+        "masking",
         "task",
         "limiter_stores",
         "once",

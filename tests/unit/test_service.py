@@ -98,7 +98,7 @@ def test_both_run_as_the_user_of_the_plan() -> None:
 
 @pytest.mark.parametrize(
     ("home", "protect_home", "private_tmp"),
-    [("/srv/carex", "yes", "yes"), ("/home/anna/carex", "read-only", "yes"), ("/tmp/carex", "yes", "no")],
+    [("/srv/carex", "yes", "yes"), ("/home/anna/carex", "read-only", "yes"), ("/var/tmp/carex", "yes", "no")],
 )
 def test_no_fence_hides_the_home_folder_itself(home: str, protect_home: str, private_tmp: str) -> None:
     found = unit(plan(home))["Service"]
