@@ -1,7 +1,9 @@
 """One SQLite file: a connection, a writer thread, and group commit.
 
 Durability costs one fsync a commit. Work that arrives while a commit runs shares the next one, so that it is paid
-once for many callers. Both the queue and the people live in files of this kind.
+once for many callers. A caller who is alone pays it all, and the way to the writer thread and back would cost as much
+again: brief work is done in its event loop, as long as that cannot hold the loop up. Both the queue and the people live
+in files of this kind.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -32,6 +35,9 @@ SQLITE_VERSION = sqlite3.sqlite_version
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's transaction before the storage counts as not answering."""
+
+SWIFT = 0.002
+"""Seconds that the last transaction may have taken for brief work to be done in an event loop."""
 
 
 def wal_is_safe(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
@@ -83,24 +89,36 @@ class Database:
         self._migrations = migrations
         self._busy_timeout = busy_timeout
         self._connection = connect(path, migrations, busy_timeout)
+        self._waits = busy_timeout  # what the connection is set to
         self._after_commit = after_commit
         self._waiting: SimpleQueue[_Work | None] = SimpleQueue()  # None: nothing more will come
         self._closed = False
         self._full = False
         self._broken = False
+        self._writing = threading.Lock()  # one transaction at a time on our connection
+        self._pace = float("inf")  # seconds that the last transaction took
+        self._brief = 0  # pieces of brief work so far
+        self._shared = 0  # the last of them that had company in its turn of the loop
         self._thread = threading.Thread(target=self._write, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
 
-    def run(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
+    def run(self, work: Callable[[Connection], T], *, brief: bool = False) -> asyncio.Future[T]:
         """Have `work` run in a write transaction shared with whoever waits; it is on disk when the future is done.
 
         `work` must be repeatable until it is committed: when a neighbour in the same transaction fails, it runs again.
+        If it is `brief`, which means a few rows, it is done in the caller's event loop when it is alone, no other
+        process has the file, and transactions are quick on this disk.
         """
         if self._closed:
             raise Unreachable(f"{self.path} is closed.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._waiting.put(_Work(work, future, loop))
+        each = _Work(work, future, loop)
+        if brief and self._pace < SWIFT and wal_is_safe():  # without WAL a commit waits for readers
+            self._brief += 1
+            loop.call_soon(self._at_once, each, self._brief)  # once we know who else comes in this turn of the loop
+        else:
+            self._waiting.put(each)
         return future
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -110,8 +128,40 @@ class Database:
         """Finish what waits, then close the file."""
         if not self._closed:
             self._closed = True
+            await asyncio.sleep(0)  # brief work of this turn of the loop comes first
             self._waiting.put(None)
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+
+    def _at_once(self, work: _Work, number: int) -> None:
+        if number < self._brief:
+            self._shared = self._brief
+        alone = number > self._shared and self._waiting.empty()
+        if alone and self._writing.acquire(blocking=False):
+            try:
+                if seized := self._seize():
+                    self._commit([work])
+            finally:
+                self._writing.release()
+            if seized:
+                _resolve([work])
+                return
+        self._waiting.put(work)
+
+    def _seize(self) -> bool:
+        """Begin a transaction if that can be done without waiting."""
+        if self._full or self._broken:
+            return False
+        try:
+            self._wait_for_others(0.0)
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error:
+            return False
+        return True
+
+    def _wait_for_others(self, seconds: float) -> None:
+        if seconds != self._waits:
+            self._connection.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+            self._waits = seconds
 
     def _write(self) -> None:
         closing = False
@@ -120,14 +170,18 @@ class Database:
             closing = None in waiting
             batch = [work for work in waiting if work is not None]
             if batch:
-                self._commit(batch)
+                with self._writing:
+                    self._commit(batch)
                 _deliver(batch)
         self._connection.close()
 
     def _commit(self, batch: list[_Work]) -> None:
         """Run a batch in one transaction; if any of it fails, each on its own, so that none suffers for another."""
+        began = time.monotonic()
+        self._pace = float("inf")
         try:
             self._transact(batch)
+            self._pace = time.monotonic() - began
         except Exception as error:  # noqa: BLE001 - it goes to whoever waits for the result
             if len(batch) > 1 and not isinstance(error, Unreachable):
                 for work in batch:
@@ -145,12 +199,14 @@ class Database:
             self._reopen()
         connection = self._connection
         try:
-            if self._full:
-                # The space that somebody has freed must go into the file first: a write-ahead log that took it
-                # could never be emptied again, for that needs space too.
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                self._full = False
-            connection.execute("BEGIN IMMEDIATE")
+            if not connection.in_transaction:  # else it was begun by `_seize`
+                self._wait_for_others(self._busy_timeout)
+                if self._full:
+                    # The space that somebody has freed must go into the file first: a write-ahead log that took it
+                    # could never be emptied again, for that needs space too.
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    self._full = False
+                connection.execute("BEGIN IMMEDIATE")
             try:
                 for work in batch:
                     work.result = work.run(connection)
@@ -163,15 +219,14 @@ class Database:
             raise  # the work's own mistake, not the storage's
         except sqlite3.Error as error:
             self._full = self._full or "disk is full" in str(error)
-            if "I/O" in str(error):
-                self._reopen()
+            self._broken = self._broken or "I/O" in str(error)
             raise cannot_answer(self.path, error) from None
 
     def _reopen(self) -> None:
         """After a failed fsync the pages in memory prove nothing: read the file afresh (never repeat the fsync)."""
-        self._broken = True
         self._connection.close()
         self._connection = connect(self.path, self._migrations, self._busy_timeout)
+        self._waits = self._busy_timeout
         self._broken = False
 
 

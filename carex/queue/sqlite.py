@@ -34,6 +34,8 @@ from carex.task import BpmnError, Crash, Done, Fail, Outcome, Retry, Task, Unfin
 T = TypeVar("T", bound=tuple[Any, ...])
 POLL = 1.0
 """Seconds between looks for dead holders, and for tasks of which no bell told."""
+FEW = 8
+"""How many tasks may be put from within the caller's event loop."""
 HELD = "id = ? AND fence = ? AND +state = 'running'"
 """What is true of a task as long as its lease is ours. (The + keeps SQLite to the index on the id.)"""
 
@@ -74,7 +76,7 @@ class SqliteQueue:
 
     async def put(self, tasks: Sequence[Task], *, failed: str | None = None) -> list[Placed]:
         rows = [columns_of(task) for task in tasks]
-        return await self._db.run(lambda connection: self._put(connection, rows, failed))
+        return await self._db.run(lambda connection: self._put(connection, rows, failed), brief=len(rows) <= FEW)
 
     def _put(self, connection: Connection, rows: Sequence[list[Any]], failed: str | None) -> list[Placed]:
         now = self._clock()

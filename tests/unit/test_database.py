@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3 as standard
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from carex.database import Connection, Database, connect, read, wal_is_safe
+from carex.database import BUSY_TIMEOUT, SWIFT, Connection, Database, connect, read, wal_is_safe
 from carex.errors import ConfigError, Unreachable
 
 SCHEMA = ["CREATE TABLE things (n INTEGER PRIMARY KEY);\nCREATE INDEX again ON things (n);\n"]
+
+needs_wal = pytest.mark.skipif(not wal_is_safe(), reason="without WAL every commit may wait for readers")
 
 
 def add(n: int) -> Any:
@@ -61,6 +65,120 @@ def test_what_waits_at_close_is_still_written(tmp_path: Path) -> None:
         await running
         with pytest.raises(Unreachable):
             await database.run(add(2))
+
+    asyncio.run(scenario())
+    assert things(tmp_path / "x.db") == [1]
+
+
+def whose(n: int, seconds: float = 0.0) -> Any:
+    """Work that tells which thread it ran in, on a disk that takes so many seconds."""
+
+    def work(connection: Connection) -> int:
+        add(n)(connection)
+        time.sleep(seconds)
+        return threading.get_ident()
+
+    return work
+
+
+@needs_wal
+def test_brief_work_of_a_caller_who_is_alone_needs_no_other_thread(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        database = Database(tmp_path / "x.db", SCHEMA)
+        await until_swift(database)
+        assert await database.run(whose(1), brief=True) == threading.get_ident()
+        assert await database.run(whose(2)) != threading.get_ident()
+        await database.close()
+
+    asyncio.run(scenario())
+    assert things(tmp_path / "x.db") == [1, 2]
+
+
+@needs_wal
+def test_a_slow_disk_holds_no_event_loop_up(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        database = Database(tmp_path / "x.db", SCHEMA)
+        assert await database.run(whose(1), brief=True) != threading.get_ident(), "nothing is known of the disk yet"
+        await database.run(whose(2, seconds=0.02))
+        assert await database.run(whose(3), brief=True) != threading.get_ident()
+        await until_swift(database)
+        assert await database.run(whose(4), brief=True) == threading.get_ident()
+        await database.close()
+
+    asyncio.run(scenario())
+
+
+async def until_swift(database: Database) -> None:
+    """Until it knows a quick transaction; on a busy machine the first ones may not be."""
+    end = time.monotonic() + 10
+    while database._pace >= SWIFT:
+        assert time.monotonic() < end
+        await database.run(lambda connection: None)
+
+
+def test_brief_work_with_company_shares_a_commit(tmp_path: Path) -> None:
+    commits = []
+
+    async def scenario() -> None:
+        database = Database(tmp_path / "x.db", SCHEMA, after_commit=lambda: commits.append(1))
+        await until_swift(database)
+        commits.clear()
+        await asyncio.gather(*(database.run(add(n), brief=True) for n in range(500)))
+        await database.close()
+
+    asyncio.run(scenario())
+    assert things(tmp_path / "x.db") == list(range(500))
+    assert len(commits) < 50
+
+
+def test_brief_work_waits_for_another_process_without_holding_the_loop_up(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        database = Database(tmp_path / "x.db", SCHEMA)
+        await until_swift(database)
+        other = connect(tmp_path / "x.db", SCHEMA)
+        other.execute("BEGIN IMMEDIATE")
+        waiting, began = database.run(add(1), brief=True), time.monotonic()
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        assert time.monotonic() - began < BUSY_TIMEOUT / 2, "the loop was held up"
+        other.execute("COMMIT")
+        assert await asyncio.wait_for(waiting, 10) == 1
+        other.execute("BEGIN IMMEDIATE")
+        late = database.run(add(2))  # and the writer has not lost its patience
+        await asyncio.sleep(0.05)
+        other.execute("COMMIT")
+        assert await asyncio.wait_for(late, 10) == 2
+        await database.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_mistake_in_brief_work_is_its_own(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        database = Database(tmp_path / "x.db", SCHEMA)
+        await until_swift(database)
+        await database.run(add(1), brief=True)
+        with pytest.raises(Exception, match="UNIQUE"):
+            await database.run(add(1), brief=True)
+        await database.run(add(2), brief=True)
+        await database.close()
+
+    asyncio.run(scenario())
+    assert things(tmp_path / "x.db") == [1, 2]
+
+
+def test_brief_work_that_waits_at_close_is_still_written(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        database = Database(tmp_path / "x.db", SCHEMA)
+        await until_swift(database)
+        other = connect(tmp_path / "x.db", SCHEMA)
+        other.execute("BEGIN IMMEDIATE")
+        last = database.run(add(1), brief=True)
+        closing = asyncio.ensure_future(database.close())
+        await asyncio.sleep(0.05)
+        other.execute("COMMIT")
+        assert await asyncio.wait_for(last, 10) == 1
+        await closing
 
     asyncio.run(scenario())
     assert things(tmp_path / "x.db") == [1]
