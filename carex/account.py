@@ -32,14 +32,14 @@ class Report:
     given_back: int = 0
     """Tasks that were running when it stopped and went back to the queue."""
 
-    def add(self, kind: str) -> None:
-        """Count an attempt that ended so; what was lost is somebody else's to count."""
+    def add(self, kind: str, number: int = 1) -> None:
+        """Count attempts that ended so; what was lost is somebody else's to count."""
         if kind == "done":
-            self.done += 1
+            self.done += number
         elif kind in ("fail", "bpmn_error"):
-            self.failed += 1
+            self.failed += number
         elif kind in ("retry", "wait", "crash"):
-            self.set_back += 1
+            self.set_back += number
 
 
 class Account:
@@ -55,18 +55,17 @@ class Account:
         counted, self._counters = self._counters, {}
         return counted
 
-    def count(self, name: str) -> None:
-        self._counters[name] = self._counters.get(name, 0.0) + 1.0
+    def count(self, name: str, number: int = 1) -> None:
+        self._counters[name] = self._counters.get(name, 0.0) + number
 
     def note(self, results: Sequence[Result], outcomes: Sequence[tuple[Delivery, Outcome]]) -> None:
         """Count and log; a line a task, but one write for all that went well or wait."""
         quiet = []
+        kinds: dict[tuple[str, str], int] = {}
         for result, (delivery, outcome) in zip(results, outcomes, strict=True):
             task = delivery.task
             kind = KINDS[type(outcome)]
-            self.count(f"attempts:{task.type}:{kind}")
-            metrics.observe(self._counters, result.seconds)
-            self.report.add(kind)
+            kinds[task.type, kind] = kinds.get((task.type, kind), 0) + 1
             line = f"{task.type} {kind} in {result.seconds:.3f} s | task_id={task.id} attempt={task.attempt}"
             if isinstance(outcome, Done):
                 quiet.append(line)
@@ -80,3 +79,7 @@ class Account:
             else:
                 log.lines("ERROR", __name__, [f"{line}: {outcome}"])
         log.lines("DEBUG", __name__, quiet)
+        for (task_type, kind), number in kinds.items():
+            self.count(f"attempts:{task_type}:{kind}", number)
+            self.report.add(kind, number)
+        metrics.observe(self._counters, [result.seconds for result in results])

@@ -58,8 +58,8 @@ class Executor:
         self._people = people
         self._thread_count = threads
         self._results: deque[Result] = deque()
-        self._running: set[asyncio.Task[Any] | None] = set()
-        self._given: dict[int, Delivery] = {}  # submitted and not ended, by the object: also what no loop has seen yet
+        self._running: dict[int, asyncio.Task[Any]] = {}  # by the delivery, the object
+        self._given: dict[int, Delivery] = {}  # submitted and not ended, likewise: also what no loop has seen yet
         self._surroundings: dict[str, tuple[Any, Any]] = {}  # by plugin: its settings and its client
         self._http: Any = None
         self._caller = asyncio.get_running_loop()
@@ -145,7 +145,7 @@ class Executor:
             self._living.set()
             self._beat()
             await self._stop.wait()
-            left = [task for task in self._running if task]
+            left = list(self._running.values())
             for task in left:
                 task.cancel()
             if left:
@@ -203,7 +203,7 @@ class Executor:
             handler = self._registry.handlers[delivery.task.type]
             task = _Owned(self._attempt(handler, delivery), loop=self._loop)
             task.delivery = delivery
-            self._running.add(task)
+            self._running[id(delivery)] = task
 
     async def _attempt(self, handler: Handler, delivery: Delivery) -> None:
         began = time.perf_counter()
@@ -218,7 +218,7 @@ class Executor:
         except BaseException as error:  # noqa: BLE001 - an attempt that never ends would hold its slot for good
             outcome = Retry(f"{type(error).__name__} before the handler could run")
         with self._ending:
-            self._running.discard(asyncio.current_task())
+            self._running.pop(id(delivery), None)
             if self._abandoned:
                 return
             del self._given[id(delivery)]

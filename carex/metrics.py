@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from carex.limiter import ALL, Bucket
@@ -31,11 +31,12 @@ _BOUNDS = (*(str(bound) for bound in BUCKETS), "+Inf")
 _KEYS = tuple(f"seconds:le:{bound}" for bound in _BOUNDS)
 
 
-def observe(counters: dict[str, float], seconds: float) -> None:
-    """Add one attempt's processing time."""
-    key = _KEYS[bisect_left(BUCKETS, seconds)]
-    counters[key] = counters.get(key, 0.0) + 1.0
-    counters["seconds:sum"] = counters.get("seconds:sum", 0.0) + seconds
+def observe(counters: dict[str, float], times: Sequence[float]) -> None:
+    """Add the processing times of attempts, in seconds."""
+    for seconds in times:
+        key = _KEYS[bisect_left(BUCKETS, seconds)]
+        counters[key] = counters.get(key, 0.0) + 1.0
+    counters["seconds:sum"] = counters.get("seconds:sum", 0.0) + sum(times)
 
 
 def installation_metrics(

@@ -33,10 +33,12 @@ from carex.people import People
 from carex.queue import Answer, Delivery, Source
 from carex.registry import Registry
 from carex.settings import Settings
-from carex.task import Crash, Fail, Outcome, Retry, Unfinished, Wait
+from carex.task import Crash, Done, Fail, Outcome, Retry, Unfinished, Wait
 
 CLAIM_WAIT = 5.0
 WATCH = 0.5
+SWIFT = 0.005
+"""Seconds under which a handler is about as quick as a claim."""
 STEADY = 10.0
 """Seconds after which a process is none of those that are killed again and again."""
 PRUNE_EVERY = 10.0
@@ -84,6 +86,7 @@ class Worker:
         self._dry = False  # whether the last claim found less than there was room for
         self._held: dict[str, Delivery] = {}  # leased by us and not settled yet
         self._running = 0
+        self._usual = 0.0  # seconds that handlers took lately
         self._finished: list[Result] = []
         self._account = Account()
         backend = "sqlite" if settings.queue.url.startswith("sqlite:") else "redis"
@@ -166,7 +169,7 @@ class Worker:
             logger.warning("There is no handler for {}: nothing to do.", ", ".join(self._settings.worker.types))
         while not self._stops:
             unfinished = len(self._held) + self._isolation.load
-            free = min(self._concurrency - self._running, 2 * self._concurrency - unfinished)
+            free = min(self._concurrency - self._running, 2 * self._concurrency - unfinished, self._portion())
             if free <= 0:
                 await self._woken()
                 continue
@@ -187,6 +190,14 @@ class Worker:
                 if not unfinished:
                     return
                 await self._woken()  # what still runs may make more work, or end
+
+    def _portion(self) -> int:
+        """How many to claim at once: a quarter, if handlers take longer than a claim does.
+
+        Then what is settled and claimed for some is done while the others run. If all started together, they would end
+        together, and all slots stand empty until the last of them is settled and claimed for.
+        """
+        return self._concurrency if self._usual < SWIFT else math.ceil(self._concurrency / 4)
 
     def _claimable(self) -> list[str]:
         refused = self._executor.refused
@@ -226,17 +237,19 @@ class Worker:
     # ------------------------------------------------------------------ settle
 
     def _collect(self) -> None:
-        for result in self._executor.take():
-            self._ended(result)
+        self._ended(self._executor.take())
 
-    def _ended(self, result: Result) -> None:
-        self._running -= 1
+    def _ended(self, results: Sequence[Result]) -> None:
+        self._running -= len(results)
+        for result in results:
+            self._usual += (result.seconds - self._usual) / 16
+            self._ran(result.delivery)
         self._moved()
-        self._ran(result.delivery)
-        self._finish(result)
+        if results:
+            self._finish(*results)
 
-    def _finish(self, result: Result) -> None:
-        self._finished.append(result)
+    def _finish(self, *results: Result) -> None:
+        self._finished += results
         self._settle_now.set()
         self._wake.set()
 
@@ -286,6 +299,8 @@ class Worker:
     def _verdict(self, result: Result) -> Outcome:
         """The outcome with what the worker decides: how long to back off, and when there have been attempts enough."""
         outcome = result.outcome
+        if isinstance(outcome, Done):
+            return outcome
         # Attempts that a crash ended are counted apart: they say little about this task.
         attempt = max(1, result.delivery.task.attempt - result.delivery.crashes)
         if isinstance(outcome, Unfinished) and outcome.reason == self._people.elsewhere:
@@ -344,13 +359,13 @@ class Worker:
         )
         given_up, self._executor = self._executor, await self._start_executor()
         left = given_up.abandon()
-        for result in given_up.take():
-            self._ended(result)
+        results = given_up.take()
         for delivery in left:
             outcome: Outcome = Wait(f"{culprit.task.type} {culprit.task.id} blocked the worker", delay=0)
             if delivery is culprit:
                 outcome = Retry(f"blocked the event loop for {seconds:.0f} s")
-            self._ended(Result(delivery, outcome, seconds))
+            results.append(Result(delivery, outcome, seconds))
+        self._ended(results)
 
     # ------------------------------------------------------------------ stop
 
