@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ from carex.run import run
 from carex.settings import Settings
 from carex.task import BpmnError, Done, Outcome, Retry, Wait
 
-PULSE = 0.25
+PULSE = 0.1
 LONGEST_OPENING = 30.0
 """Seconds that a plugin's client may take to open."""
 SHORT_OPENING = 5.0
@@ -82,6 +82,11 @@ class Executor:
         await self._caller.run_in_executor(None, self._living.wait)
         await self._caller.run_in_executor(None, self._opened.wait, patience)
         self._begun = True
+
+    @property
+    def load(self) -> int:
+        """How many deliveries have not ended."""
+        return len(self._given)
 
     def submit(self, deliveries: Sequence[Delivery]) -> None:
         self._given.update((id(delivery), delivery) for delivery in deliveries)
@@ -221,8 +226,8 @@ class Executor:
             self._running.pop(id(delivery), None)
             if self._abandoned:
                 return
-            del self._given[id(delivery)]
             self._results.append(Result(delivery, outcome, time.perf_counter() - began))
+            del self._given[id(delivery)]  # after that, so that none is overlooked when nothing is left to end
         if not self._rung:
             self._rung = True
             self._loop.call_soon(self._ring)  # after all that end in this turn of the loop: they are settled together
@@ -271,9 +276,9 @@ def _owned(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> asyn
     return task
 
 
-def say_refused(executor: Executor) -> None:
+def say_refused(refused: Mapping[str, str]) -> None:
     """Log the plugins that are not set up: their tasks wait."""
-    for name, reason in dict(executor.refused).items():
+    for name, reason in dict(refused).items():
         _say(name, reason)
 
 

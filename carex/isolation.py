@@ -28,6 +28,7 @@ from carex.executor import Result
 from carex.notify import HURRY
 from carex.queue import Delivery
 from carex.registry import Registry
+from carex.talk import Talk
 from carex.task import Crash, Fail, Outcome, Retry, Wait
 
 ALONE = 2
@@ -48,25 +49,24 @@ HOPELESS = 6
 """Crashes after which a task is failed unseen: whatever it does, nobody lives to tell."""
 TRIES = 2
 """How often a process that does not come up is started before its tasks have to wait."""
-GONE = 0.5
-"""Seconds that a process may take to end when it has nothing to read any more; then it is killed."""
 CLOSING = 10.0
 """Seconds that a cell may take to give back what it holds."""
 READY = b"ready\n"
-LONGEST_LINE = 64 * 1024 * 1024
 Extend = Callable[[Sequence[Delivery]], Awaitable[Sequence[Delivery]]]
+Apart = Callable[[int], Awaitable[Talk]]
+"""Starts a worker for so many suspects at a time, which takes its tasks from its stdin (see `carex.suspects`)."""
 
 
 class Cell:
     """A child process for suspects, `width` at a time, started when there are some. It ends with us.
 
-    `command` is a worker that takes its tasks from stdin (see `carex.suspects`). What its process leaves to us when it
-    dies is taken back with `extend`, or given to `settle`; `told` is called with how each of the others ended, a word.
+    What its process leaves to us when it dies is taken back with `extend`, or given to `settle`; `told` is called with
+    how each of the others ended, a word.
     """
 
     def __init__(
         self,
-        command: Sequence[str],
+        apart: Apart,
         width: int,
         registry: Registry,
         lease: float,
@@ -74,7 +74,7 @@ class Cell:
         settle: Callable[[Result], None],
         told: Callable[[str], None],
     ) -> None:
-        self._command = [*command, "--concurrency", str(width)]
+        self._apart = apart
         self._width = width
         self._registry = registry
         self._patience = max(FROZEN * lease, LEAST)
@@ -83,7 +83,7 @@ class Cell:
         self._told = told
         self._given: dict[str, Delivery] = {}
         self._started: dict[str, float] = {}  # which of them run, since when
-        self._process: asyncio.subprocess.Process | None = None  # that takes tasks
+        self._process: Talk | None = None  # that takes tasks
         self._life: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -106,8 +106,8 @@ class Cell:
     def close(self) -> None:
         """Take no more; let the process finish what it runs and give back the rest."""
         self._closing = True
-        if self._process and self._process.stdin:
-            self._process.stdin.close()
+        if self._process:
+            self._process.hang_up()
 
     async def stop(self) -> None:
         """Have everything given back now."""
@@ -115,8 +115,7 @@ class Cell:
         if self._life is None:
             return
         if self._process:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(HURRY)
+            self._process.send_signal(HURRY)
         await asyncio.wait({self._life}, timeout=CLOSING)
         self._life.cancel()
         await asyncio.wait({self._life})
@@ -132,7 +131,7 @@ class Cell:
                         self._end(delivery, Wait("the process for suspects does not start; its log says why", 30.0))
                     return
                 if self._closing:
-                    await _ended(process)
+                    await process.end()
                     return
                 self._process = process
                 why = ""
@@ -141,7 +140,7 @@ class Cell:
                     why = await self._listen(process)
                 finally:
                     self._process = None
-                    manner = _manner(await _ended(process))
+                    manner = _manner(await process.end())
                 for name in list(self._started):
                     self._end(self._given[name], self._verdict(self._given[name], why or manner))
                 await self._take_back()
@@ -149,19 +148,16 @@ class Cell:
             for delivery in list(self._given.values()):
                 self._end(delivery, Wait("the worker was stopped", delay=0))
 
-    async def _start(self) -> asyncio.subprocess.Process | None:
+    async def _start(self) -> Talk | None:
         """A process that is ready: what kills it from now on is what it runs. None if it cannot be started."""
-        pipe = asyncio.subprocess.PIPE
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE, start_new_session=True
-            )
+            process = await self._apart(self._width)
         except Exception:  # noqa: BLE001 - no memory, no thread to wait for it: it will end, for its stdin is closed
             logger.exception("A process for suspects cannot be started.")
             return None
-        if process.stdout is not None and await process.stdout.readline() == READY:
+        if await process.lines.readline() == READY:
             return process
-        await _ended(process)
+        await process.end()
         return None
 
     async def _take_back(self) -> None:
@@ -171,21 +167,20 @@ class Cell:
                 self._forget(delivery)
                 self._told("lost")
 
-    def _hand_over(self, process: asyncio.subprocess.Process, deliveries: Sequence[Delivery]) -> None:
-        for each in deliveries if process.stdin else ():
+    def _hand_over(self, process: Talk, deliveries: Sequence[Delivery]) -> None:
+        for each in deliveries:
             line = (vars(each.task), each.fence, each.holder, each.crashes, each.claimed)
-            process.stdin.write(json.dumps(line).encode() + b"\n")  # type: ignore[union-attr]
+            process.write(json.dumps(line).encode() + b"\n")
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> str:
+    async def _listen(self, process: Talk) -> str:
         """Hear what the process starts and ends, until it is dead or idle, or has to be killed: then say why."""
-        lines = process.stdout
         alive = heard = time.monotonic()
-        while lines:
+        while True:
             try:
-                line = await asyncio.wait_for(lines.readline(), LOOK)
+                line = await asyncio.wait_for(process.lines.readline(), LOOK)
             except asyncio.TimeoutError:
                 now = time.monotonic()
-                if process.returncode is not None or not (self._given or now < heard + IDLE):
+                if process.code is not None or not (self._given or now < heard + IDLE):
                     return ""
                 if self._given and now >= alive + self._patience:
                     return f"no sign of life for {self._patience:.0f} s"
@@ -206,7 +201,6 @@ class Cell:
             else:
                 self._forget(self._given[name])
                 self._told(word)
-        return ""
 
     def _end_overdue(self, now: float) -> None:
         for name in list(self._started):
@@ -279,23 +273,6 @@ class Isolation:
 def name_of(delivery: Delivery) -> str:
     """What the two sides call a delivery. A task whose lease was lost may come again before its process knows."""
     return f"{delivery.task.id}.{delivery.fence}"
-
-
-async def _ended(process: asyncio.subprocess.Process) -> int:
-    """The code of a process that has ended, or now does.
-
-    Not by `process.wait()`, which may go on for as long as somebody else holds the process's end of our pipes; and not
-    with a signal to one that is dead already, which would take its code away from asyncio.
-    """
-    if process.stdin:
-        process.stdin.close()
-    end = time.monotonic() + GONE
-    while process.returncode is None:
-        if time.monotonic() > end:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-        await asyncio.sleep(0.02)
-    return process.returncode
 
 
 def _manner(code: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from loguru import logger
 
 from carex.notify import HURRY, Listener
+from carex.nursery import Nursery, Started
 
 LONGEST_PAUSE = 30.0
 HOPELESS = (2, 3)
@@ -24,20 +26,27 @@ class Child:
     may have frozen it, with the lock of the queue's file in its hand.
     """
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], news: Listener, patience: float) -> None:
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str], news: Listener, patience: float, nursery: Nursery
+    ) -> None:
         self._command = command
         self._env = {**env, **news.environment(patience / 3)}
         self._news = news
         self._patience = patience
+        self._nursery = nursery
         self._failures = 0
         self._again_at = 0.0
-        self._start()
+        self._line = -1
+        # A session of its own, as in the nursery: Ctrl-C is for us, and we pass it on once.
+        self._start(_afresh)
 
-    def _start(self) -> None:
-        # It holds the reading end of a pipe and stops when we, the writing end, are gone, however suddenly.
-        # A session of its own: Ctrl-C is for us, and we pass it on once.
-        pipe, env = subprocess.PIPE, self._env
-        self.process = subprocess.Popen(self._command, stdin=pipe, start_new_session=True, env=env)  # noqa: S603
+    def _start(self, start: Callable[..., Started]) -> None:
+        """It holds the reading end of a pipe and stops when we, the writing end, are gone, however suddenly."""
+        if self._line >= 0:
+            os.close(self._line)
+        theirs, self._line = os.pipe()
+        self.process = start(self._command, stdin=theirs, env=self._env)
+        os.close(theirs)
         self._down = False
 
     @property
@@ -64,7 +73,7 @@ class Child:
             self._again_at = now + pause
             logger.error("Process {} died ({}); restarting in {:.1f} s", self.process.pid, _manner(code), pause)
         if now >= self._again_at:
-            self._start()
+            self._start(self._nursery.start)
 
     def stop(self, number: int) -> None:
         if self.process.poll() is None:
@@ -79,6 +88,7 @@ def supervise(
     env: Mapping[str, str],
     grace: float,
     patience: float,
+    nursery: Nursery,
     once: bool = False,
     turn: Callable[[Listener], None] = lambda news: None,
 ) -> int:
@@ -92,7 +102,7 @@ def supervise(
     Returns 0 if all ended well, 1 if not, and with `once` the code of a child that cannot even start.
     """
     news = Listener()
-    children = [Child(command, env, news, patience) for _ in range(processes)]
+    children = [Child(command, env, news, patience, nursery) for _ in range(processes)]
 
     def look() -> None:
         news.hear()
@@ -126,6 +136,10 @@ def _end(children: Sequence[Child], signals: list[int], grace: float, look: Call
                 child.stop(number)
         look()
     return int(any(child.process.returncode for child in children))
+
+
+def _afresh(command: Sequence[str], *, stdin: int, env: Mapping[str, str]) -> Started:
+    return subprocess.Popen(command, stdin=stdin, env=env, start_new_session=True)  # noqa: S603 - our own command
 
 
 def _is_stopped(process: int) -> bool:

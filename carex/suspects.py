@@ -13,8 +13,9 @@ from typing import IO, Any
 
 from carex.account import KINDS
 from carex.errors import Unreachable
-from carex.isolation import LONGEST_LINE, READY, name_of
+from carex.isolation import READY, name_of
 from carex.queue import Delivery, Queue
+from carex.talk import LONGEST_LINE
 from carex.task import Outcome, Task, Wait
 
 STEP = 0.1

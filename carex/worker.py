@@ -8,9 +8,9 @@ lease is prolonged here, out of reach of the handler. A `Retry` makes it wait, e
 is failed. A `Wait` costs nothing and may go on for days; its reason is shown. If our process dies, another one finds
 our lock released and takes its tasks at once, each with one crash on its account; from then on it is kept apart from
 those without (see `isolation`). If our process is frozen and comes back, its results carry an old fence and are
-refused. If a handler holds its event loop for longer than it may, that loop is given up: the culprit has spent an
-attempt, its neighbours have not. And if the storage does not answer, finished work is kept here and settled when it
-does; nothing new is taken.
+refused. If a handler holds its event loop up, new tasks go to another one beside it; if it does so for longer than it
+may run, its loop is given up: the culprit has spent an attempt, its neighbours have not. And if the storage does not
+answer, finished work is kept here and settled when it does; nothing new is taken.
 """
 
 from __future__ import annotations
@@ -27,16 +27,18 @@ from loguru import logger
 from carex.account import Account, Report
 from carex.errors import Unreachable
 from carex.executor import LONGEST_OPENING, SHORT_OPENING, Executor, Result, say_refused
-from carex.isolation import ALONE, Cell, Isolation
+from carex.isolation import ALONE, Apart, Cell, Isolation
+from carex.loops import Loops
 from carex.patience import Patience
 from carex.people import People
 from carex.queue import Answer, Delivery, Source
 from carex.registry import Registry
 from carex.settings import Settings
+from carex.talk import Talk
 from carex.task import Crash, Done, Fail, Outcome, Retry, Unfinished, Wait
 
 CLAIM_WAIT = 5.0
-WATCH = 0.5
+WATCH = 0.2
 SWIFT = 0.005
 """Seconds under which a handler is about as quick as a claim."""
 STEADY = 10.0
@@ -57,14 +59,14 @@ class Worker:
         registry: Registry,
         people: People,
         *,
-        alone: Sequence[str] = (),
+        apart: Apart | None = None,
         burst: bool = False,
         answer: Callable[[Delivery, Outcome, int], str] | None = None,
         answered: Callable[[list[Answer]], None] = lambda answers: None,
         moved: Callable[[], None] = lambda: None,
         ran: Callable[[Delivery], None] = lambda delivery: None,
     ) -> None:
-        """`alone` is the command that runs suspects in a process of their own; without one they run here.
+        """`apart` starts a process for suspects (see `isolation`); without it they run here.
 
         `answer` says what to tell those who wait for a task's end, given its handler's number of attempts; `answered`
         gets what has been stored and is to be sent; `moved` is called when `room` may have changed, `ran` when a
@@ -99,7 +101,7 @@ class Worker:
         self._settle_now = asyncio.Event()
         cell = partial(
             Cell,
-            alone,
+            apart or _nowhere,
             registry=registry,
             lease=settings.queue.lease,
             extend=queue.extend,
@@ -107,7 +109,7 @@ class Worker:
             told=self._told,
         )
         self._isolation = Isolation(cell, self._concurrency, self._finish)
-        self._apart = bool(alone)
+        self._apart = apart is not None
 
     @property
     def report(self) -> Report:
@@ -128,8 +130,10 @@ class Worker:
     async def run(self) -> Report:
         """Work until stopped, or with `burst` until nothing is due."""
         self._began = asyncio.get_running_loop().time()
-        self._executor = await self._start_executor()
-        say_refused(self._executor)
+        self._loops = Loops(self._executor, lambda delivery: self._registry.handlers[delivery.task.type].timeout)
+        stays = self._apart and not self._burst
+        await self._loops.start(SHORT_OPENING if stays else LONGEST_OPENING)
+        say_refused(self._loops.refused)
         working = asyncio.create_task(self._work())
         settling = asyncio.create_task(self._settle())
         keeping = asyncio.create_task(self._keep())
@@ -138,7 +142,7 @@ class Worker:
         working.cancel()
         await asyncio.wait({working})  # nothing is claimed any more
         await self._isolation.stop()
-        await self._executor.stop()
+        await self._loops.stop()
         for each in ended:
             each.result()  # an error in any of them is the end of the worker, not of its leases: those go back
         self._collect()
@@ -156,11 +160,8 @@ class Worker:
             stopped.cancel()
         await self._drain()
 
-    async def _start_executor(self) -> Executor:
-        executor = Executor(self._settings, self._registry, self._people, self._concurrency, self._collect)
-        stays = self._apart and not self._burst
-        await executor.start(SHORT_OPENING if stays else LONGEST_OPENING)
-        return executor
+    def _executor(self) -> Executor:
+        return Executor(self._settings, self._registry, self._people, self._concurrency, self._collect)
 
     # ------------------------------------------------------------------ claim
 
@@ -169,7 +170,10 @@ class Worker:
             logger.warning("There is no handler for {}: nothing to do.", ", ".join(self._settings.worker.types))
         while not self._stops:
             unfinished = len(self._held) + self._isolation.load
-            free = min(self._concurrency - self._running, 2 * self._concurrency - unfinished, self._portion())
+            standing = self._loops.held_up
+            free = min(
+                self._concurrency - self._running + standing, 4 * self._concurrency - unfinished, self._portion()
+            )
             if free <= 0:
                 await self._woken()
                 continue
@@ -200,7 +204,7 @@ class Worker:
         return self._concurrency if self._usual < SWIFT else math.ceil(self._concurrency / 4)
 
     def _claimable(self) -> list[str]:
-        refused = self._executor.refused
+        refused = self._loops.refused
         return [
             type
             for type in self.types
@@ -217,7 +221,7 @@ class Worker:
         self._running += len(claimed)
         self._moved()
         if claimed:
-            self._executor.submit(claimed)
+            self._loops.submit(claimed)
 
     def _harmless(self) -> float:
         """With how many crashes a task may still run in this process.
@@ -237,7 +241,7 @@ class Worker:
     # ------------------------------------------------------------------ settle
 
     def _collect(self) -> None:
-        self._ended(self._executor.take())
+        self._ended(self._loops.take())
 
     def _ended(self, results: Sequence[Result]) -> None:
         self._running -= len(results)
@@ -267,7 +271,7 @@ class Worker:
                 continue
             outcomes = [(result.delivery, self._verdict(result)) for result in results]
             self._account.note(results, outcomes)
-            counters = {**self._account.counters(), **self._executor.counters()}
+            counters = {**self._account.counters(), **self._loops.counters()}
             answers = self._answers(outcomes)
             lost = await self._patience.until_done(
                 "settle tasks", partial(self._queue.settle, outcomes, counters, answers)
@@ -346,26 +350,12 @@ class Worker:
                 logger.warning("Storage does not answer: {}", error.message)
 
     async def _watch(self) -> None:
-        """Replace the handlers' loop when one of them has held it for longer than it may run."""
-        seconds, culprit, stack = self._executor.blocked()
-        if culprit is None or seconds < self._registry.handlers[culprit.task.type].timeout:
-            return
-        self._account.count("loops_given_up")
-        logger.bind(task_id=culprit.task.id).error(
-            "{} has blocked its event loop for {:.0f} s and is given up; use await, or a plain `def` handler.\n{}",
-            culprit.task.type,
-            seconds,
-            stack,
-        )
-        given_up, self._executor = self._executor, await self._start_executor()
-        left = given_up.abandon()
-        results = given_up.take()
-        for delivery in left:
-            outcome: Outcome = Wait(f"{culprit.task.type} {culprit.task.id} blocked the worker", delay=0)
-            if delivery is culprit:
-                outcome = Retry(f"blocked the event loop for {seconds:.0f} s")
-            results.append(Result(delivery, outcome, seconds))
-        self._ended(results)
+        """Go on beside loops that a handler holds up, and without those that it has held for longer than it may run."""
+        if given_up := await self._loops.look():
+            self._account.count("loops_given_up", given_up)
+        self._collect()
+        if self._loops.held_up:
+            self._wake.set()  # others may run in the meantime
 
     # ------------------------------------------------------------------ stop
 
@@ -381,6 +371,10 @@ class Worker:
             except asyncio.TimeoutError:
                 break
         self.report.given_back = self._running + self._isolation.load
+
+
+async def _nowhere(width: int) -> Talk:
+    raise NotImplementedError("Suspects run here.")
 
 
 def backoff(attempt: int, base: float, longest: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from carex.notify import HURRY, Notifier
 
 if TYPE_CHECKING:
     from carex.cli import Root
+    from carex.nursery import Nursery
     from carex.queue import Queue
     from carex.registry import Registry
     from carex.settings import Settings
@@ -63,18 +65,30 @@ def myself(root: Root) -> list[str]:
     return [sys.executable, "-m", "carex", "--home", str(root.home), *config]
 
 
+def nursery(root: Root) -> Nursery:
+    """Where to start more of this installation's processes: where we come from, or one of our own."""
+    from carex.nursery import LINE, Nursery
+
+    line = os.environ.pop(LINE, "")
+    there = socket.socket(fileno=int(line)) if line else None
+    return Nursery([*myself(root), "worker", "--nursery"], dict(os.environ), there)
+
+
 class Tending(TypedDict):
-    """How the parent of workers treats them: their environment; seconds until their end, and for a sign of life."""
+    """How the parent of workers treats them: their environment; seconds until their end, and for a sign of life; and
+    where it starts those that died again."""
 
     env: dict[str, str]
     grace: float
     patience: float
+    nursery: Nursery
 
 
-def tending(settings: Settings) -> Tending:
+def tending(root: Root, settings: Settings) -> Tending:
     """When a sign of life is overdue, the leases have run out and others have the tasks."""
-    patience = 1.5 * settings.queue.lease
-    return {"env": dict(os.environ), "grace": settings.worker.grace + STOPPING, "patience": patience}
+    patience, started_by = 1.5 * settings.queue.lease, nursery(root)
+    grace = settings.worker.grace + STOPPING
+    return {"env": dict(os.environ), "grace": grace, "patience": patience, "nursery": started_by}
 
 
 def notifier() -> Notifier:

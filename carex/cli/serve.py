@@ -146,7 +146,7 @@ def _worker_beside(root: Root, settings: Settings) -> Iterator[None]:
     keeper = threading.Thread(
         target=supervise,
         args=(command, settings.worker.processes, signals),
-        kwargs=tending(settings),
+        kwargs=tending(root, settings),
     )
     keeper.start()
     try:

@@ -6,14 +6,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from carex.cli import Root, output
-from carex.cli.process import metrics_on, myself, notifier, queue_of, start, start_log, stop_with, tending
+from carex.cli.process import metrics_on, myself, notifier, nursery, queue_of, start, start_log, stop_with, tending
 from carex.cli.rules import people_of
 from carex.errors import UsageError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from carex.account import Report
     from carex.notify import Listener
     from carex.settings import Settings
+    from carex.talk import Talk
 
 
 def command(
@@ -38,6 +40,7 @@ def command(
     log_format: Annotated[str | None, typer.Option(help="How the console speaks: text or json.")] = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
     alone: Annotated[bool, typer.Option("--alone", hidden=True)] = False,
+    be_nursery: Annotated[bool, typer.Option("--nursery", hidden=True)] = False,
 ) -> None:
     """Run the handlers of waiting tasks until told to stop (SIGTERM, Ctrl-C): what runs is finished, or given back."""
     root: Root = ctx.obj
@@ -50,6 +53,8 @@ def command(
     if burst or consume:
         root.flags["rabbitmq.consume"] = [queue for each in consume or () for queue in each.split(",") if queue]
     settings = root.settings
+    if be_nursery:
+        return _nurse(settings)
     if settings.metrics.port is not None and settings.worker.processes > 1 and not supervised:
         raise UsageError(
             "One metrics port cannot serve several processes.", "Start several workers, each with its own."
@@ -85,7 +90,7 @@ def _supervise(root: Root, settings: Settings, burst: bool) -> int:
         signals,
         once=burst,
         turn=turn,
-        **tending(settings),
+        **tending(root, settings),
     )
 
 
@@ -103,15 +108,19 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
     registry = start(settings, "worker")
     if settings.metrics.port is not None and not supervised:
         _serve_metrics(settings.metrics.port)
+    more = nursery(root)
 
     async def work() -> Report:
         from carex.cli.consume import Consumption
+        from carex.talk import Talk
         from carex.worker import Worker
 
         queue = queue_of(settings)
         people = people_of(settings, queue, registry)
-        alone = [*myself(root), "worker", "--alone"]
         rabbitmq = Consumption(settings, queue, registry)
+
+        def apart(width: int) -> Awaitable[Talk]:
+            return Talk.open(more, [*myself(root), "worker", "--alone", "--concurrency", str(width)])
 
         def moved() -> None:
             systemd.ready("Running tasks")  # the queue has answered a claim
@@ -122,7 +131,7 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
             queue,
             registry,
             people,
-            alone=alone,
+            apart=apart,
             burst=burst,
             answer=rabbitmq.answer,
             answered=rabbitmq.outbox.post,
@@ -147,6 +156,7 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
             systemd.stopping()
             beating.cancel()
             await rabbitmq.close()
+            more.close()
             await queue.close()
             await people.close()
 
@@ -177,6 +187,7 @@ def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> Non
     from carex.suspects import Suspects, answers_of_stdout
 
     answers = answers_of_stdout()
+    nursery(root).close()  # a cell starts nobody
     registry = start(settings, "worker")
 
     async def serve() -> None:
@@ -199,6 +210,25 @@ def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> Non
 
     asyncio.run(serve())
     os._exit(0)  # a handler's thread that does not end must not keep us: its lease is given up
+
+
+def _nurse(settings: Settings) -> None:
+    """Start others in an instant (see `carex.nursery`): import what they need, then do as those say who want some."""
+    from carex.cli import main
+    from carex.nurse import serve
+    from carex.registry import load
+
+    for module in ("carex.cli.consume", "carex.suspects", "carex.worker"):
+        import_module(module)
+    load(handlers=settings.handlers, home=settings.home)
+
+    def run(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        sys.argv[1:] = arguments
+        os.environ.clear()
+        os.environ.update(environment)
+        main()
+
+    serve(run)
 
 
 def _when_stdin_ends(act: Callable[[], Any]) -> None:

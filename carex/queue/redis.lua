@@ -126,9 +126,13 @@ function verbs.settle()
           set(id, 'state', 'done', 'due', now, 'finished', moment, 'holder', '', 'reason', reason)
           enter('done', moment, seq .. id)
         elseif outcome == 'Retry' or outcome == 'Wait' or outcome == 'Crash' then
-          if outcome == 'Crash' then call('HINCRBY', prefix .. 'task:' .. id, 'crashes', 1) end
-          set(id, 'state', 'waiting', 'due', now + delay, 'attempt', attempt, 'holder', '', 'reason', reason)
-          wait(type, now + delay, seq .. id)
+          local again = now + delay
+          if outcome == 'Crash' then  -- it keeps its place, so that it is soon known what it was
+            call('HINCRBY', prefix .. 'task:' .. id, 'crashes', 1)
+            again = fields(id, 'due')
+          end
+          set(id, 'state', 'waiting', 'due', again, 'attempt', attempt, 'holder', '', 'reason', reason)
+          wait(type, again, seq .. id)
         else
           set(id, 'state', 'failed', 'due', now, 'finished', now, 'holder', '', 'reason', reason)
           enter('failed:' .. type, now, seq .. id)

@@ -199,13 +199,16 @@ class SqliteQueue:
         self, connection: Connection, delivery: Delivery, outcome: Unfinished, now: float, answered: bool
     ) -> bool:
         """Store an attempt that did not end in done; return False if its lease was lost."""
-        state, due = "failed", now
+        state: str = "failed"
+        due: float | None = now
         finished: float | None = now
         holds = not answered or isinstance(outcome, BpmnError)  # its key, for the window after its end
         if answered and not isinstance(outcome, Fail):
             state = "done"
         elif not answered and isinstance(outcome, (Retry, Wait, Crash)):
             state, due, finished = "waiting", now + (getattr(outcome, "delay", None) or 0.0), None
+            if isinstance(outcome, Crash):  # it keeps its place, so that it is soon known what it was
+                due = None
             self._news = True
         reason = f"crash: {outcome.reason}" if isinstance(outcome, Crash) else outcome.reason
         if isinstance(outcome, BpmnError):
@@ -216,7 +219,7 @@ class SqliteQueue:
         history = remember(connection, delivery.task.id, type(outcome).__name__, reason, now)
         free, crashed = (isinstance(outcome, kind) and not answered for kind in (Wait, Crash))
         settled = connection.execute(
-            "UPDATE tasks SET state = ?, due = ?, finished = ?, reason = ?, history = ?, holder = NULL, "
+            "UPDATE tasks SET state = ?, due = coalesce(?, due), finished = ?, reason = ?, history = ?, holder = NULL, "
             f"attempt = attempt - ?, crashes = crashes + ?, window = window * ? WHERE {HELD}",
             (state, due, finished, reason, history, free, crashed, holds, delivery.task.id, delivery.fence),
         )

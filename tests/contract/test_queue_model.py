@@ -131,7 +131,9 @@ class Model:
         if answer is not None and isinstance(outcome, (Retry, Wait, BpmnError, Crash)):
             known.state, known.finished, known.due = "done", self.now, self.now
         elif isinstance(outcome, (Retry, Wait, Crash)):
-            known.state, known.due = "waiting", self.now + (getattr(outcome, "delay", None) or 0)
+            known.state = "waiting"
+            if not isinstance(outcome, Crash):
+                known.due = self.now + (getattr(outcome, "delay", None) or 0)
             known.attempt -= isinstance(outcome, Wait)
             known.crashes += isinstance(outcome, Crash)
         else:

@@ -185,6 +185,25 @@ def test_a_handler_that_blocks_its_loop_is_given_up_and_its_neighbours_finish(
     assert worker.wait(15) == 0
 
 
+@pytest.mark.parametrize("stubborn", [1, 2])
+def test_while_a_handler_holds_its_loop_up_new_tasks_go_on_beside_it(
+    stubborn: int, installation: Installation, tmp_path: Path, eventually: Any
+) -> None:
+    worker = installation.worker("--concurrency", "2")
+    blocking = [animal("stubborn", tmp_path / "trace", n=n, seconds=8.0) for n in range(stubborn)]
+    for number, task in enumerate(blocking, 1):
+        installation.put(task)
+        eventually(lambda number=number: installation.said(worker).count("has blocked its event loop") == number)
+    installation.put(*(animal("tame", n=n, seconds=0.05) for n in range(40)))
+    eventually(lambda: len(installation.entries("done")) == 40)
+    assert [installation.entry(task).state for task in blocking] == ["running"] * stubborn
+    eventually(lambda: len(installation.entries("done")) == 40 + stubborn)
+    installation.put(animal("tame", n=99))
+    eventually(lambda: len(installation.entries("done")) == 41 + stubborn)
+    worker.terminate()
+    assert worker.wait(15) == 0
+
+
 def test_children_that_die_are_restarted_and_end_with_their_parent(
     installation: Installation, tmp_path: Path, eventually: Any
 ) -> None:

@@ -101,6 +101,13 @@ async def blocking(animal: Animal, ctx: Context) -> None:
     time.sleep(20)  # noqa: ASYNC251 - that is its vice
 
 
+@plugin.handler("zoo_stubborn", attempts=1, timeout=120.0)
+async def stubborn(animal: Animal, ctx: Context) -> None:
+    """Holds its event loop up, for as long as it may."""
+    animal.leave_trace(ctx)
+    time.sleep(animal.seconds)  # noqa: ASYNC251 - that is its vice
+
+
 @plugin.handler("zoo_poison", attempts=20)
 async def poison(animal: Animal, ctx: Context) -> None:
     """Takes its process with it."""

@@ -1,0 +1,207 @@
+"""Processes that are started again come from a nursery: in an instant, and no less safely than fresh ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carex.nursery import Nursery, Process, Started
+from carex.task import Task
+from tests.system.conftest import Installation, until
+
+# What a child says: what it was asked for, where it is, and what it was given. Then it ends as it was told.
+NURSE = """
+import os, sys, threading, time
+from carex.nurse import serve
+{more}
+def run(arguments, environment):
+    how, *rest = arguments
+    import json
+    who = os.getpid(), os.getppid(), os.getsid(0)
+    print(json.dumps([*who, environment.get("FLAVOUR"), sys.stdin.read(), "decimal" in sys.modules]))
+    sys.stdout.flush()
+    if how == "raise":
+        raise LookupError("lost")
+    if how == "kill":
+        os.kill(os.getpid(), 9)
+    if how == "wait":
+        time.sleep(60)
+    sys.exit(int(how))
+serve(run)
+"""
+
+
+def nursery_of(tmp_path: Path, more: str = "") -> Nursery:
+    script = tmp_path / "nurse.py"
+    script.write_text(NURSE.format(more=more))
+    return Nursery([sys.executable, str(script)], os.environ)
+
+
+@pytest.fixture
+def nursery(tmp_path: Path) -> Iterator[Nursery]:
+    nursery = nursery_of(tmp_path)
+    yield nursery
+    nursery.close()
+
+
+def start(nursery: Nursery, how: str, said: str = "", **env: str) -> tuple[Started, Any]:
+    """Start a child; it and what it said, once it has said it."""
+    import json
+
+    stdin, ours = os.pipe()
+    theirs, stdout = os.pipe()
+    command = [sys.executable, "-m", "carex", how]
+    child = nursery.start(command, stdin=stdin, stdout=stdout, env={**os.environ, **env})
+    os.close(stdin)
+    os.close(stdout)
+    os.write(ours, said.encode())
+    os.close(ours)
+    with os.fdopen(theirs) as lines:
+        line = lines.readline()
+    return child, json.loads(line) if line else None
+
+
+def code_of(child: Started) -> int:
+    until(lambda: child.poll() is not None, what="its end")
+    code = child.poll()
+    assert code is not None
+    return code
+
+
+@pytest.mark.parametrize(("how", "code"), [("0", 0), ("3", 3), ("raise", 1), ("kill", -9)])
+def test_a_child_ends_with_its_own_code(nursery: Nursery, how: str, code: int) -> None:
+    child, _ = start(nursery, how)
+    assert isinstance(child, Process)
+    assert code_of(child) == code
+    child.kill()  # too late, and nobody else is hit
+
+
+def test_a_child_has_its_own_pipes_environment_and_session(nursery: Nursery) -> None:
+    first, (pid, parent, session, flavour, heard, _) = start(nursery, "0", "one", FLAVOUR="sweet")
+    assert (pid, session, flavour, heard) == (first.pid, first.pid, "sweet", "one")
+    second, (_, other_parent, _, other_flavour, other, _) = start(nursery, "0", "two")
+    assert (other_parent, other_flavour, other) == (parent, None, "two")
+    assert [code_of(first), code_of(second)] == [0, 0]
+
+
+def test_a_child_has_the_modules_of_whoever_asks(nursery: Nursery) -> None:
+    import decimal
+
+    assert decimal.__name__ in sys.modules
+    _, (*_, imported) = start(nursery, "0")
+    assert imported
+
+
+def test_a_child_gets_signals(nursery: Nursery) -> None:
+    child, _ = start(nursery, "wait")
+    assert child.poll() is None
+    child.send_signal(signal.SIGTERM)
+    assert code_of(child) == -signal.SIGTERM
+
+
+def test_a_nursery_that_was_killed_is_replaced_and_its_children_are_still_watched(nursery: Nursery) -> None:
+    child, (_, parent, *_) = start(nursery, "wait")
+    os.kill(parent, signal.SIGKILL)
+    until(lambda: not _lives(parent))
+    another, (_, other_parent, *_) = start(nursery, "0")
+    assert other_parent != parent
+    assert code_of(another) == 0
+    assert child.poll() is None
+    child.kill()
+    assert code_of(child) == -signal.SIGKILL
+
+
+def test_where_there_are_threads_nothing_is_forked(tmp_path: Path) -> None:
+    nursery = nursery_of(tmp_path, "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()")
+    stdin, stdout = os.pipe()
+    child = nursery.start([sys.executable, "-c", "import sys; sys.exit(7)"], stdin=stdin)
+    os.close(stdin)
+    os.close(stdout)
+    assert code_of(child) == 7  # a fresh interpreter that ran what was asked for
+    nursery.close()
+
+
+def test_without_a_nursery_a_fresh_process_does_it(tmp_path: Path) -> None:
+    nursery = Nursery([sys.executable, "-c", "raise SystemExit('no nursery today')"], os.environ)
+    stdin, stdout = os.pipe()
+    child = nursery.start([sys.executable, "-c", "import sys; sys.exit(7)"], stdin=stdin)
+    os.close(stdin)
+    os.close(stdout)
+    assert code_of(child) == 7
+    nursery.close()
+
+
+def test_a_nursery_ends_with_the_last_who_could_ask(nursery: Nursery) -> None:
+    child, (_, parent, *_) = start(nursery, "wait")
+    nursery.close()
+    assert _lives(parent), "the child could still ask"
+    os.kill(child.pid, signal.SIGKILL)
+    until(lambda: not _lives(parent), what="its end")
+
+
+# ------------------------------------------------------------------ in a worker
+
+
+def commands(of: int) -> dict[int, str]:
+    """The command lines of a process's descendants, by process id."""
+    listing = subprocess.run(["ps", "-ewwo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listing.splitlines()[1:]]
+    found: dict[int, str] = {}
+    family = {of}
+    while True:
+        more = {int(pid): args for pid, parent, args in rows if int(parent) in family and int(pid) not in family}
+        if not more:
+            return found
+        found |= more
+        family |= set(more)
+
+
+def workers(of: int) -> list[int]:
+    return [pid for pid, args in commands(of).items() if "--supervised" in args]
+
+
+def test_a_worker_that_died_comes_back_and_ps_says_what_each_is(installation: Installation, eventually: Any) -> None:
+    parent = installation.worker("--processes", "2")
+    eventually(lambda: installation.said(parent).count("at a time of") == 2)
+    for deaths in (1, 2, 3):
+        victim = workers(parent.pid)[0]
+        os.kill(victim, signal.SIGKILL)
+        eventually(lambda victim=victim: victim not in workers(parent.pid) and len(workers(parent.pid)) == 2)
+        eventually(lambda deaths=deaths: installation.said(parent).count("at a time of") >= 2 + deaths)
+    nurseries = [pid for pid, args in commands(parent.pid).items() if args.endswith("--nursery")]
+    assert len(nurseries) == 1
+    orphans = workers(parent.pid)
+    os.kill(nurseries[0], signal.SIGKILL)
+    os.kill(orphans[0], signal.SIGKILL)
+    eventually(lambda: len(workers(parent.pid)) == 1)
+    eventually(lambda: installation.said(parent).count("at a time of") == 6)
+    installation.put(*(Task("zoo_tame", {"n": n, "seconds": 0.1}) for n in range(300)))
+    eventually(lambda: len(installation.entries("done")) == 300)
+    family = [*orphans, *commands(parent.pid)]
+    parent.terminate()
+    parent.wait(20)
+    eventually(lambda: not any(_lives(pid) for pid in family))
+
+
+def test_all_end_with_a_parent_that_was_killed(installation: Installation, eventually: Any) -> None:
+    parent = installation.worker("--processes", "2")
+    installation.put(*(Task("zoo_poison", {"seconds": 0.1, "n": n}) for n in range(2)))
+    eventually(lambda: len(installation.entries("failed")) == 2, 40.0)
+    family = list(commands(parent.pid))
+    assert any("--nursery" in args for args in commands(parent.pid).values())
+    os.kill(parent.pid, signal.SIGKILL)
+    eventually(lambda: not any(_lives(pid) for pid in family))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
