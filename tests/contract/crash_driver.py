@@ -1,6 +1,7 @@
 """Works on a file until somebody kills it, and writes down each thing only when it was told that it is stored.
 
-Arguments: `queue` or `migration`, the file, where to write down what was acknowledged.
+Arguments: `queue`, `puts` or `migration`, the file, where to write down what was acknowledged. All writes are made in
+one thread, for strace counts the calls of each: of `queue` in the writer's, of `puts` in that of the event loop.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+from carex import database
 from carex.database import connect
 from carex.queue.sqlite import SqliteQueue
 from carex.task import Done, Fail, Retry, Task
@@ -56,9 +58,22 @@ async def queue(path: Path, acknowledged: int) -> None:
     await queue.close()
 
 
+async def puts(path: Path, acknowledged: int) -> None:
+    queue = SqliteQueue(path)
+    for round in range(200):
+        task = Task("a", {"round": round, "filling": "x" * 700}, key=str(round))
+        await queue.put([task])
+        os.write(acknowledged, f"put {task.id}\n".encode())
+    await queue.close()
+
+
 if __name__ == "__main__":
     file = os.open(sys.argv[3], os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     if sys.argv[1] == "queue":
+        database.SWIFT = 0.0
         asyncio.run(queue(Path(sys.argv[2]), file))
+    elif sys.argv[1] == "puts":
+        database.SWIFT = float("inf")
+        asyncio.run(puts(Path(sys.argv[2]), file))
     else:
         migration(Path(sys.argv[2]), file)

@@ -39,27 +39,32 @@ def killed_at(calls: str, number: int, what: str, folder: Path) -> list[list[str
     return [line.split() for line in told.read_text().splitlines()] if told.exists() else []
 
 
-def every(calls: str, numbers: range) -> list[object]:
-    return [pytest.param(calls, number, marks=pytest.mark.chaos) for number in numbers]
+def every(*point: str, numbers: range) -> list[object]:
+    return [pytest.param(*point, number, marks=pytest.mark.chaos) for number in numbers]
 
 
 @pytest.mark.parametrize(
-    ("calls", "number"),
+    ("what", "calls", "number"),
     [
-        *[("pwrite64", number) for number in (1, 20, 33, 50, 251, 777)],
-        *[(SYNC, number) for number in (2, 30, 80)],
-        *every("pwrite64", range(2, 1100, 9)),
-        *every(SYNC, range(4, 98, 3)),
+        *[("queue", "pwrite64", number) for number in (1, 20, 33, 50, 251, 777)],
+        *[("queue", SYNC, number) for number in (2, 30, 80)],
+        *[("puts", "pwrite64", number) for number in (60, 333, 1001)],
+        *[("puts", SYNC, number) for number in (20, 150)],
+        *every("queue", "pwrite64", numbers=range(2, 1100, 9)),
+        *every("queue", SYNC, numbers=range(4, 98, 3)),
+        *every("puts", "pwrite64", numbers=range(51, 1100, 50)),
     ],
 )
-def test_a_kill_at_any_write_loses_nothing_that_was_acknowledged(calls: str, number: int, tmp_path: Path) -> None:
-    told = killed_at(calls, number, "queue", tmp_path)
+def test_a_kill_at_any_write_loses_nothing_that_was_acknowledged(
+    what: str, calls: str, number: int, tmp_path: Path
+) -> None:
+    told = killed_at(calls, number, what, tmp_path)
     entries, claimable = asyncio.run(_look(tmp_path / "file.db"))
     known = {entry.task.id: entry for entry in entries}
     said: dict[str, set[str]] = {}
-    for what, id in told:
-        said.setdefault(what, set()).add(id)
-    assert {id for what in ("failed", "waiting") for id in said.get(what, set()) if known[id].state != what} == set()
+    for state, id in told:
+        said.setdefault(state, set()).add(id)
+    assert {id for state in ("failed", "waiting") for id in said.get(state, set()) if known[id].state != state} == set()
     assert {known[id].state for id in said.get("done", set()) & set(known)} <= {"done"}
     assert said.get("put", set()) - said.get("claimed", set()) <= set(known)  # others may be done and pruned
     assert {known[id].task.attempt for id in said.get("claimed", set()) & set(known)} <= {1}
@@ -85,8 +90,8 @@ def _integrity(path: Path) -> str:
     [
         *[("pwrite64", number) for number in (2, 90, 140, 190)],
         *[(SYNC, number) for number in (3, 11)],
-        *every("pwrite64", range(3, 240, 5)),
-        *every(SYNC, range(4, 11)),
+        *every("pwrite64", numbers=range(3, 240, 5)),
+        *every(SYNC, numbers=range(4, 11)),
     ],
 )
 def test_a_kill_in_a_migration_leaves_the_old_schema_or_the_new_one(calls: str, number: int, tmp_path: Path) -> None:
