@@ -73,16 +73,19 @@ class _Nurse:
         request = json.loads(message)
         _import(request["modules"])
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = self._fork(request, given, theirs) if _is_alone() else self._spawn(request, given, theirs)
-        for fd in (*given, theirs.detach()):
-            os.close(fd)
         self._lines.add(ours)
         self._selector.register(ours, selectors.EVENT_READ)
-        self._asked_by[pid] = line
-        handle = os.pidfd_open(pid)
+        pid, handles = 0, []
+        try:
+            pid = self._fork(request, given, theirs) if _is_alone() else self._spawn(request, given, theirs)
+            self._asked_by[pid] = line
+            handles = [os.pidfd_open(pid)]
+        except OSError as error:  # no memory, too many processes: it is tried without us, and has its reason then
+            sys.stderr.write(f"The nursery cannot start a process: {error}\n")
         with suppress(OSError):
-            socket.send_fds(line, [json.dumps({"pid": pid}).encode()], [handle])
-        os.close(handle)
+            socket.send_fds(line, [json.dumps({"pid": pid}).encode()], handles)
+        for fd in (*given, *handles, theirs.detach()):
+            os.close(fd)
 
     def _fork(self, request: Mapping[str, Any], given: Sequence[int], line: socket.socket) -> int:
         gc.collect()

@@ -23,6 +23,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Union
 
 LINE = "CAREX_NURSERY"
@@ -86,11 +87,13 @@ class Nursery:
     ) -> Started:
         """Run a command of Carex (`python -m carex …`) in a session of its own. Raises OSError."""
         surroundings = dict(self._env if env is None else env)
-        given = [stdin] if stdout is None else [stdin, stdout]
-        with self._starting, suppress(OSError):
-            if self._line is None or self._line.is_dead():
-                self._line = self._open()
-            return self._line.ask({"command": list(command), "env": surroundings, "modules": list(sys.modules)}, given)
+        request = {"command": list(command), "env": surroundings, "modules": list(sys.modules)}
+        if _can_watch():
+            with self._starting, suppress(OSError):
+                if self._line is None or self._line.is_dead():
+                    self._line = self._open()
+                if process := self._line.ask(request, [stdin] if stdout is None else [stdin, stdout]):
+                    return process
         return subprocess.Popen(command, stdin=stdin, stdout=stdout, env=surroundings, start_new_session=True)  # noqa: S603
 
     def close(self) -> None:
@@ -118,14 +121,14 @@ class _Line:
         self._codes: dict[int, int] = {}
         self.dead = False
 
-    def ask(self, request: Mapping[str, object], given: Sequence[int]) -> Process:
-        """Raises OSError if there is no answer."""
+    def ask(self, request: Mapping[str, object], given: Sequence[int]) -> Process | None:
+        """None if it cannot start any more. Raises OSError if there is no answer."""
         with self._lock, self._ending():
             socket.send_fds(self._socket, [json.dumps(request).encode()], given)
             while True:
                 answer, handles = self._receive()
-                if handles:
-                    return Process(answer["pid"], handles[0], self)
+                if "code" not in answer:
+                    return Process(answer["pid"], handles[0], self) if handles else None
 
     def is_dead(self) -> bool:
         self._hear()
@@ -166,3 +169,13 @@ class _Line:
         if "code" in answer:
             self._codes[answer["pid"]] = answer["code"]
         return answer, handles
+
+
+@cache
+def _can_watch() -> bool:
+    """Whether this system has pidfds: Linux does since 5.3, if nothing forbids them (see pidfd_open(2))."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True

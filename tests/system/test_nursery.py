@@ -138,6 +138,30 @@ def test_without_a_nursery_a_fresh_process_does_it(tmp_path: Path) -> None:
     nursery.close()
 
 
+def test_where_processes_cannot_be_watched_a_fresh_one_does_it(nursery: Nursery, monkeypatch: Any) -> None:
+    monkeypatch.setattr("carex.nursery._can_watch", lambda: False)
+    stdin, stdout = os.pipe()
+    child = nursery.start([sys.executable, "-c", "import sys; sys.exit(7)"], stdin=stdin)
+    os.close(stdin)
+    os.close(stdout)
+    assert isinstance(child, subprocess.Popen)
+    assert code_of(child) == 7
+
+
+def test_a_child_sees_the_end_of_its_nursery(installation: Installation, eventually: Any) -> None:
+    """Or it would wait for an answer that never comes when it needs a process itself."""
+    parent = installation.worker("--processes", "2")
+    eventually(lambda: installation.said(parent).count("at a time of") == 2)
+    for pid in workers(parent.pid):
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: installation.said(parent).count("at a time of") == 4)
+    (nursery,) = (pid for pid, args in commands(parent.pid).items() if args.endswith("--nursery"))
+    os.kill(nursery, signal.SIGKILL)
+    poison = Task("zoo_poison", {"seconds": 0.1})
+    installation.put(poison)
+    eventually(lambda: installation.entry(poison).state == "failed")
+
+
 def test_a_nursery_ends_with_the_last_who_could_ask(nursery: Nursery) -> None:
     child, (_, parent, *_) = start(nursery, "wait")
     nursery.close()
