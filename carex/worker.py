@@ -39,6 +39,8 @@ from carex.task import Crash, Done, Fail, Outcome, Retry, Unfinished, Wait
 
 CLAIM_WAIT = 5.0
 WATCH = 0.2
+PARTS = 6
+"""Into how many claims the slots are divided for handlers that are slower."""
 SWIFT = 0.005
 """Seconds under which a handler is about as quick as a claim."""
 STEADY = 10.0
@@ -196,12 +198,12 @@ class Worker:
                 await self._woken()  # what still runs may make more work, or end
 
     def _portion(self) -> int:
-        """How many to claim at once: a quarter, if handlers take longer than a claim does.
+        """How many to claim at once: only a part, if handlers take longer than a claim does.
 
         Then what is settled and claimed for some is done while the others run. If all started together, they would end
         together, and all slots stand empty until the last of them is settled and claimed for.
         """
-        return self._concurrency if self._usual < SWIFT else math.ceil(self._concurrency / 4)
+        return self._concurrency if self._usual < SWIFT else math.ceil(self._concurrency / PARTS)
 
     def _claimable(self) -> list[str]:
         refused = self._loops.refused
