@@ -246,13 +246,14 @@ class Worker:
         self._ended(self._loops.take())
 
     def _ended(self, results: Sequence[Result]) -> None:
+        if not results:
+            return
         self._running -= len(results)
         for result in results:
             self._usual += (result.seconds - self._usual) / 16
             self._ran(result.delivery)
         self._moved()
-        if results:
-            self._finish(*results)
+        self._finish(*results)
 
     def _finish(self, *results: Result) -> None:
         self._finished += results
