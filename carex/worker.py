@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import time
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
@@ -39,10 +40,8 @@ from carex.task import Crash, Done, Fail, Outcome, Retry, Unfinished, Wait
 
 CLAIM_WAIT = 5.0
 WATCH = 0.2
-PARTS = 6
-"""Into how many claims the slots are divided for handlers that are slower."""
-SWIFT = 0.005
-"""Seconds under which a handler is about as quick as a claim."""
+AHEAD = 3.0
+"""Slots that a claim fills, in those that become free while it takes place."""
 STEADY = 10.0
 """Seconds after which a process is none of those that are killed again and again."""
 PRUNE_EVERY = 10.0
@@ -91,6 +90,7 @@ class Worker:
         self._held: dict[str, Delivery] = {}  # leased by us and not settled yet
         self._running = 0
         self._usual = 0.0  # seconds that handlers took lately
+        self._claim_time = 0.001  # seconds that claims took lately
         self._finished: list[Result] = []
         self._account = Account()
         backend = "sqlite" if settings.queue.url.startswith("sqlite:") else "redis"
@@ -181,9 +181,11 @@ class Worker:
                 continue
             types = self._claimable()
             # Without waiting first: this goes into one transaction with the settle that made room.
+            asked = time.monotonic()
             claimed = await self._patience.until_done(
                 "claim tasks", partial(self._queue.claim, types, free), until=self._stopping
             )
+            self._claim_time += (time.monotonic() - asked - self._claim_time) / 16
             self._dry = len(claimed) < free
             self._moved()
             if not claimed and not self._burst:
@@ -198,12 +200,12 @@ class Worker:
                 await self._woken()  # what still runs may make more work, or end
 
     def _portion(self) -> int:
-        """How many to claim at once: only a part, if handlers take longer than a claim does.
+        """How many to claim at once: some more than end while a claim takes place, or all if handlers are as quick.
 
         Then what is settled and claimed for some is done while the others run. If all started together, they would end
         together, and all slots stand empty until the last of them is settled and claimed for.
         """
-        return self._concurrency if self._usual < SWIFT else math.ceil(self._concurrency / PARTS)
+        return math.ceil(self._concurrency * min(1.0, AHEAD * self._claim_time / max(self._usual, 1e-6)))
 
     def _claimable(self) -> list[str]:
         refused = self._loops.refused
