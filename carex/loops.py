@@ -30,6 +30,7 @@ class Loops:
         self._current = make()
         self._former: list[Executor] = []
         self._left: list[Result] = []  # of loops that are not there any more
+        self._counted: dict[str, float] = {}
         self._stopping: set[asyncio.Task[None]] = set()
 
     @property
@@ -55,11 +56,10 @@ class Loops:
 
     def counters(self) -> dict[str, float]:
         """What the plugins' clients counted since the last call."""
-        found: dict[str, float] = {}
         for executor in self._all:
-            for name, value in executor.counters().items():
-                found[name] = found.get(name, 0) + value
-        return found
+            self._count(executor)
+        counted, self._counted = self._counted, {}
+        return counted
 
     async def look(self) -> int:
         """Go on beside a loop that is held up, and give up those whose culprit's time is over: how many."""
@@ -120,3 +120,8 @@ class Loops:
     def _forget(self, executor: Executor) -> None:
         self._former.remove(executor)
         self._left += executor.take()
+        self._count(executor)
+
+    def _count(self, executor: Executor) -> None:
+        for name, value in executor.counters().items():
+            self._counted[name] = self._counted.get(name, 0) + value
