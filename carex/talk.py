@@ -78,7 +78,7 @@ class Talk:
         while (code := self.code) is None:
             if time.monotonic() > end:
                 self._process.kill()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.005)
         if not getattr(self._into.get_protocol(), "closed", True):
             self._into.abort()
         self._out.close()

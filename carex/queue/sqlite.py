@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from carex.database import Connection, Database, wal_is_safe
 from carex.errors import Unreachable
 from carex.queue import answers as unsent
-from carex.queue.presence import Bell, Presence, is_alive
+from carex.queue.presence import Bell, Presence, is_alive, sign_of
 from carex.queue.protocol import Answer, Counts, Delivery, Entry, Filter, Placed
 from carex.queue.rows import (
     PUT,
@@ -71,6 +71,7 @@ class SqliteQueue:
         self._db = Database(path, versions, after_commit=self._ring)
         self._presence: Presence | None = None
         self._looked = float("-inf")
+        self._handed: set[str] = set()  # dead holders that others have to look after
 
     # ------------------------------------------------------------------ the way of a task
 
@@ -254,11 +255,17 @@ class SqliteQueue:
         if ticks - self._looked >= POLL:
             self._looked = ticks
             for (holder,) in connection.execute("SELECT id FROM holders WHERE id != ?", (self._holder,)).fetchall():
-                if not is_alive(self._folder, holder):
+                if not is_alive(self._folder, holder) and not self._is_somebodys(holder):
                     self._release(connection, "state = 'running' AND holder = ?", (holder,), "the worker died")
                     connection.execute("DELETE FROM holders WHERE id = ?", (holder,))
         gone = "state = 'running' AND lease < ?"
         self._release(connection, gone, (ticks,), "the worker froze: its lease ran out")
+
+    def _is_somebodys(self, holder: str) -> bool:
+        """Whether a dead holder never claimed: then it had its tasks from another, who has until the next look."""
+        handed = sign_of(self._folder, holder)[0] == [""] and holder not in self._handed
+        self._handed.add(holder)
+        return handed
 
     def _release(self, connection: Connection, condition: str, values: tuple[Any, ...], reason: str) -> None:
         rows = connection.execute(f"SELECT id, type FROM tasks WHERE {condition}", values).fetchall()
