@@ -205,6 +205,8 @@ class Worker:
         Then what is settled and claimed for some is done while the others run. If all started together, they would end
         together, and all slots stand empty until the last of them is settled and claimed for.
         """
+        if not self._apart:  # a cell, which has its tasks in no time
+            return self._concurrency
         return math.ceil(self._concurrency * min(1.0, AHEAD * self._claim_time / max(self._usual, 1e-6)))
 
     def _claimable(self) -> list[str]:
