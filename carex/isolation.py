@@ -152,7 +152,7 @@ class Cell:
         """A process that is ready: what kills it from now on is what it runs. None if it cannot be started."""
         try:
             process = await self._apart(self._width)
-        except Exception:  # noqa: BLE001 - no memory, no thread to wait for it: it will end, for its stdin is closed
+        except Exception:  # noqa: BLE001 - no memory, too many processes: its tasks have to wait
             logger.exception("A process for suspects cannot be started.")
             return None
         if await process.lines.readline() == READY:

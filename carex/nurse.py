@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from setproctitle import getproctitle, setproctitle
 
-from carex.nursery import LINE, LONGEST
+from carex.nursery import LINE, LONGEST, afresh
 
 Run = Callable[[Sequence[str], Mapping[str, str]], None]
 """Carex's command line: runs with these arguments, in this environment."""
@@ -126,12 +126,9 @@ class _Nurse:
             os._exit(code)
 
     def _spawn(self, request: Mapping[str, Any], given: Sequence[int], line: socket.socket) -> int:
-        stdin, *more = given
+        pipes = dict(zip(("stdin", "stdout"), given, strict=False))
         env = {**request["env"], LINE: str(line.fileno())}
-        process = subprocess.Popen(  # noqa: S603 - our own command
-            request["command"], stdin=stdin, stdout=more[0] if more else None, env=env, pass_fds=[line.fileno()],
-            start_new_session=True,
-        )  # fmt: skip
+        process = afresh(request["command"], **pipes, env=env, keep=[line.fileno()])
         self._fresh[process.pid] = process
         return process.pid
 

@@ -69,6 +69,15 @@ class Process:
 Started = Union[Process, "subprocess.Popen[bytes]"]
 
 
+def afresh(
+    command: Sequence[str], *, stdin: int, stdout: int | None = None, env: Mapping[str, str], keep: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    """Run a command without a nursery, in a session of its own; it keeps the descriptors in `keep`. Raises OSError."""
+    return subprocess.Popen(  # noqa: S603 - our own command
+        command, stdin=stdin, stdout=stdout, env=env, pass_fds=keep, start_new_session=True
+    )
+
+
 class Nursery:
     """Where to start processes; `command` starts a nursery, `line` leads to one that is there already.
 
@@ -94,7 +103,7 @@ class Nursery:
                     self._line = self._open()
                 if process := self._line.ask(request, [stdin] if stdout is None else [stdin, stdout]):
                     return process
-        return subprocess.Popen(command, stdin=stdin, stdout=stdout, env=surroundings, start_new_session=True)  # noqa: S603
+        return afresh(command, stdin=stdin, stdout=stdout, env=surroundings)
 
     def close(self) -> None:
         """It ends when nobody has a line to it any more."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from loguru import logger
 
 from carex.notify import HURRY, Listener
-from carex.nursery import Nursery, Started
+from carex.nursery import Nursery, Started, afresh
 
 LONGEST_PAUSE = 30.0
 HOPELESS = (2, 3)
@@ -38,7 +37,7 @@ class Child:
         self._again_at = 0.0
         self._line = -1
         # A session of its own, as in the nursery: Ctrl-C is for us, and we pass it on once.
-        self._start(_afresh)
+        self._start(afresh)
 
     def _start(self, start: Callable[..., Started]) -> None:
         """It holds the reading end of a pipe and stops when we, the writing end, are gone, however suddenly."""
@@ -136,10 +135,6 @@ def _end(children: Sequence[Child], signals: list[int], grace: float, look: Call
                 child.stop(number)
         look()
     return int(any(child.process.returncode for child in children))
-
-
-def _afresh(command: Sequence[str], *, stdin: int, env: Mapping[str, str]) -> Started:
-    return subprocess.Popen(command, stdin=stdin, env=env, start_new_session=True)  # noqa: S603 - our own command
 
 
 def _is_stopped(process: int) -> bool:

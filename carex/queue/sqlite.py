@@ -263,9 +263,11 @@ class SqliteQueue:
 
     def _is_somebodys(self, holder: str) -> bool:
         """Whether a dead holder never claimed: then it had its tasks from another, who has until the next look."""
-        handed = sign_of(self._folder, holder)[0] == [""] and holder not in self._handed
+        if holder in self._handed or sign_of(self._folder, holder)[0] != [""]:
+            self._handed.discard(holder)
+            return False
         self._handed.add(holder)
-        return handed
+        return True
 
     def _release(self, connection: Connection, condition: str, values: tuple[Any, ...], reason: str) -> None:
         rows = connection.execute(f"SELECT id, type FROM tasks WHERE {condition}", values).fetchall()

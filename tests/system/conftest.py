@@ -38,6 +38,14 @@ def until(condition: Callable[[], Any], seconds: float = 20.0, what: str = "the 
     pytest.fail(f"{what} did not come true within {seconds:g} s")
 
 
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and not only its exit code."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 @dataclass
 class Installation:
     """One Carex home, and the processes started in it."""

@@ -14,7 +14,7 @@ import pytest
 
 from carex.nursery import Nursery, Process, Started
 from carex.task import Task
-from tests.system.conftest import Installation, until
+from tests.system.conftest import Installation, lives, until
 
 # What a child says: what it was asked for, where it is, and what it was given. Then it ends as it was told.
 NURSE = """
@@ -68,6 +68,15 @@ def start(nursery: Nursery, how: str, said: str = "", **env: str) -> tuple[Start
     return child, json.loads(line) if line else None
 
 
+def seven(nursery: Nursery) -> Started:
+    """Start what only a fresh interpreter can run: it ends with 7."""
+    stdin, ours = os.pipe()
+    child = nursery.start([sys.executable, "-c", "import sys; sys.exit(7)"], stdin=stdin)
+    os.close(stdin)
+    os.close(ours)
+    return child
+
+
 def code_of(child: Started) -> int:
     until(lambda: child.poll() is not None, what="its end")
     code = child.poll()
@@ -109,7 +118,7 @@ def test_a_child_gets_signals(nursery: Nursery) -> None:
 def test_a_nursery_that_was_killed_is_replaced_and_its_children_are_still_watched(nursery: Nursery) -> None:
     child, (_, parent, *_) = start(nursery, "wait")
     os.kill(parent, signal.SIGKILL)
-    until(lambda: not _lives(parent))
+    until(lambda: not lives(parent))
     another, (_, other_parent, *_) = start(nursery, "0")
     assert other_parent != parent
     assert code_of(another) == 0
@@ -120,30 +129,21 @@ def test_a_nursery_that_was_killed_is_replaced_and_its_children_are_still_watche
 
 def test_where_there_are_threads_nothing_is_forked(tmp_path: Path) -> None:
     nursery = nursery_of(tmp_path, "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()")
-    stdin, stdout = os.pipe()
-    child = nursery.start([sys.executable, "-c", "import sys; sys.exit(7)"], stdin=stdin)
-    os.close(stdin)
-    os.close(stdout)
+    child = seven(nursery)
     assert code_of(child) == 7  # a fresh interpreter that ran what was asked for
     nursery.close()
 
 
 def test_without_a_nursery_a_fresh_process_does_it(tmp_path: Path) -> None:
     nursery = Nursery([sys.executable, "-c", "raise SystemExit('no nursery today')"], os.environ)
-    stdin, stdout = os.pipe()
-    child = nursery.start([sys.executable, "-c", "import sys; sys.exit(7)"], stdin=stdin)
-    os.close(stdin)
-    os.close(stdout)
+    child = seven(nursery)
     assert code_of(child) == 7
     nursery.close()
 
 
 def test_where_processes_cannot_be_watched_a_fresh_one_does_it(nursery: Nursery, monkeypatch: Any) -> None:
     monkeypatch.setattr("carex.nursery._can_watch", lambda: False)
-    stdin, stdout = os.pipe()
-    child = nursery.start([sys.executable, "-c", "import sys; sys.exit(7)"], stdin=stdin)
-    os.close(stdin)
-    os.close(stdout)
+    child = seven(nursery)
     assert isinstance(child, subprocess.Popen)
     assert code_of(child) == 7
 
@@ -165,9 +165,9 @@ def test_a_child_sees_the_end_of_its_nursery(installation: Installation, eventua
 def test_a_nursery_ends_with_the_last_who_could_ask(nursery: Nursery) -> None:
     child, (_, parent, *_) = start(nursery, "wait")
     nursery.close()
-    assert _lives(parent), "the child could still ask"
+    assert lives(parent), "the child could still ask"
     os.kill(child.pid, signal.SIGKILL)
-    until(lambda: not _lives(parent), what="its end")
+    until(lambda: not lives(parent), what="its end")
 
 
 # ------------------------------------------------------------------ in a worker
@@ -211,7 +211,7 @@ def test_a_worker_that_died_comes_back_and_ps_says_what_each_is(installation: In
     family = [*orphans, *commands(parent.pid)]
     parent.terminate()
     parent.wait(20)
-    eventually(lambda: not any(_lives(pid) for pid in family))
+    eventually(lambda: not any(lives(pid) for pid in family))
 
 
 def test_all_end_with_a_parent_that_was_killed(installation: Installation, eventually: Any) -> None:
@@ -221,11 +221,4 @@ def test_all_end_with_a_parent_that_was_killed(installation: Installation, event
     family = list(commands(parent.pid))
     assert any("--nursery" in args for args in commands(parent.pid).values())
     os.kill(parent.pid, signal.SIGKILL)
-    eventually(lambda: not any(_lives(pid) for pid in family))
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    eventually(lambda: not any(lives(pid) for pid in family))

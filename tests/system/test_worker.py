@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from carex.task import Task
+from tests.system.conftest import lives
 
 if TYPE_CHECKING:
     from conftest import Installation
@@ -217,11 +218,4 @@ def test_children_that_die_are_restarted_and_end_with_their_parent(
     pids = {int(line[2]) for line in traces(trace)}
     assert len(pids) >= 2
     os.kill(parent.pid, signal.SIGKILL)
-    eventually(lambda: not any(_lives(pid) for pid in pids))
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except FileNotFoundError:
-        return False
+    eventually(lambda: not any(lives(pid) for pid in pids))
