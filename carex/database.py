@@ -52,7 +52,7 @@ def connect(path: Path, migrations: Sequence[str], busy_timeout: float = BUSY_TI
         connection = sqlite3.connect(str(path), timeout=busy_timeout, isolation_level=None, check_same_thread=False)
         os.chmod(path, 0o600)
         connection.row_factory = sqlite3.Row
-        connection.execute(f"PRAGMA journal_mode={'WAL' if wal_is_safe() else 'TRUNCATE'}")
+        _keep_journal(connection, "WAL" if wal_is_safe() else "TRUNCATE", busy_timeout)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA temp_store=MEMORY")
         _migrate(connection, path, migrations)
@@ -259,6 +259,19 @@ def _resolve(batch: list[_Work]) -> None:
             work.future.set_exception(work.error)
         else:
             work.future.set_result(work.result)
+
+
+def _keep_journal(connection: Connection, mode: str, patience: float) -> None:
+    """Set the kind of journal. For this SQLite asks for an exclusive lock without its busy timeout: so the wait is ours."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute(f"PRAGMA journal_mode={mode}")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.005)
 
 
 def _migrate(connection: Connection, path: Path, migrations: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3 as standard
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,19 @@ def test_a_file_held_by_another_process_is_unreachable_not_lost(tmp_path: Path) 
 
     asyncio.run(scenario())
     assert things(tmp_path / "x.db") == [1]
+
+
+def test_a_new_file_is_opened_by_several_at_once(tmp_path: Path) -> None:
+    def open_together(path: Path) -> None:
+        together.wait()
+        connect(path, SCHEMA).close()
+
+    openers = 8
+    together = threading.Barrier(openers)
+    with ThreadPoolExecutor(openers) as threads:
+        for n in range(50):
+            each = [threads.submit(open_together, tmp_path / f"{n}.db") for _ in range(openers)]
+            assert [future.exception() for future in each] == [None] * openers
 
 
 def test_the_files_are_for_their_owner_only(tmp_path: Path) -> None:
