@@ -262,7 +262,7 @@ def _resolve(batch: list[_Work]) -> None:
 
 
 def _keep_journal(connection: Connection, mode: str, patience: float) -> None:
-    """Set the kind of journal. For this SQLite asks for an exclusive lock without its busy timeout: so the wait is ours."""
+    """Set the kind of journal. SQLite asks for the lock that this needs without its busy timeout: the wait is ours."""
     deadline = time.monotonic() + patience
     while True:
         try:
