@@ -71,7 +71,9 @@ class _Nurse:
             line.close()
             return
         request = json.loads(message)
-        _import(request["modules"])
+        if "modules" in request:
+            _import(request["modules"])
+            return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lines.add(ours)
         self._selector.register(ours, selectors.EVENT_READ)
@@ -147,7 +149,7 @@ class _Nurse:
 
 
 def _import(names: Sequence[str]) -> None:
-    """What those who ask have imported, we shall need, too: plugins import much only as they are used."""
+    """What our children have imported, the next ones will need, too: plugins import much only as they are used."""
     for name in names:
         if name not in sys.modules and not name.startswith("__"):
             with suppress(Exception):  # made at run time, or not to be had on its own

@@ -1,10 +1,10 @@
 """Starts processes of Carex in an instant: from a process that has imported all they need, and forks.
 
-A fresh one needs most of a second of CPU before it runs its first task. That does not matter once, but when tasks kill
-the processes that run them, everybody else's tasks wait for it. So whoever has to start something again asks a
-*nursery*, started at the first such need; its children may ask it, too. It is a process by itself because a fork is
-safe only where there is one thread: a nursery whose plugins start threads as they are imported does not fork, but
-starts fresh processes.
+A fresh one needs most of a second of CPU before it runs its first task, and when tasks kill the processes that run
+them, everybody else's tasks wait for it. So whoever looks after several processes starts them through a *nursery*, and
+a worker by itself starts one when it first needs another process; children may ask it, too. It is a process by itself
+because a fork is safe only where there is one thread: a nursery whose plugins start threads as they are imported does
+not fork, but starts fresh processes.
 
 This is the side of those who ask; the other one is in `nurse`. A socket joins them, over which requests and file
 descriptors go one way, process ids and exit codes the other. What a nursery started lives on when it dies, and watches
@@ -96,14 +96,21 @@ class Nursery:
     ) -> Started:
         """Run a command of Carex (`python -m carex …`) in a session of its own. Raises OSError."""
         surroundings = dict(self._env if env is None else env)
-        request = {"command": list(command), "env": surroundings, "modules": list(sys.modules)}
+        request = {"command": list(command), "env": surroundings}
         if _can_watch():
             with self._starting, suppress(OSError):
                 if self._line is None or self._line.is_dead():
                     self._line = self._open()
+                    self._line.tell(_known())
                 if process := self._line.ask(request, [stdin] if stdout is None else [stdin, stdout]):
                     return process
         return afresh(command, stdin=stdin, stdout=stdout, env=surroundings)
+
+    def teach(self) -> None:
+        """Have it import what we have by now: its next children are ready the sooner. Without a nursery, nothing."""
+        with self._starting, suppress(OSError):
+            if self._line:
+                self._line.tell(_known())
 
     def close(self) -> None:
         """It ends when nobody has a line to it any more."""
@@ -138,6 +145,11 @@ class _Line:
                 answer, handles = self._receive()
                 if "code" not in answer:
                     return Process(answer["pid"], handles[0], self) if handles else None
+
+    def tell(self, news: Mapping[str, object]) -> None:
+        """What needs no answer. Raises OSError."""
+        with self._lock, self._ending():
+            self._socket.send(json.dumps(news).encode())
 
     def is_dead(self) -> bool:
         self._hear()
@@ -178,6 +190,10 @@ class _Line:
         if "code" in answer:
             self._codes[answer["pid"]] = answer["code"]
         return answer, handles
+
+
+def _known() -> dict[str, object]:
+    return {"modules": list(sys.modules)}
 
 
 @cache

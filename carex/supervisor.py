@@ -11,7 +11,7 @@ from pathlib import Path
 from loguru import logger
 
 from carex.notify import HURRY, Listener
-from carex.nursery import Nursery, Started, afresh
+from carex.nursery import Nursery
 
 LONGEST_PAUSE = 30.0
 HOPELESS = (2, 3)
@@ -36,15 +36,17 @@ class Child:
         self._failures = 0
         self._again_at = 0.0
         self._line = -1
-        # A session of its own, as in the nursery: Ctrl-C is for us, and we pass it on once.
-        self._start(afresh)
+        self._start()
 
-    def _start(self, start: Callable[..., Started]) -> None:
-        """It holds the reading end of a pipe and stops when we, the writing end, are gone, however suddenly."""
+    def _start(self) -> None:
+        """It holds the reading end of a pipe and stops when we, the writing end, are gone, however suddenly.
+
+        It has a session of its own: Ctrl-C is for us, and we pass it on once.
+        """
         if self._line >= 0:
             os.close(self._line)
         theirs, self._line = os.pipe()
-        self.process = start(self._command, stdin=theirs, env=self._env)
+        self.process = self._nursery.start(self._command, stdin=theirs, env=self._env)
         os.close(theirs)
         self._down = False
 
@@ -72,7 +74,7 @@ class Child:
             self._again_at = now + pause
             logger.error("Process {} died ({}); restarting in {:.1f} s", self.process.pid, _manner(code), pause)
         if now >= self._again_at:
-            self._start(self._nursery.start)
+            self._start()
 
     def stop(self, number: int) -> None:
         if self.process.poll() is None:

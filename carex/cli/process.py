@@ -76,7 +76,7 @@ def nursery(root: Root) -> Nursery:
 
 class Tending(TypedDict):
     """How the parent of workers treats them: their environment; seconds until their end, and for a sign of life; and
-    where it starts those that died again."""
+    where it starts them."""
 
     env: dict[str, str]
     grace: float

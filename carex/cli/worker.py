@@ -122,9 +122,16 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
         def apart(width: int) -> Awaitable[Talk]:
             return Talk.open(more, [*myself(root), "worker", "--alone", "--concurrency", str(width)])
 
+        up = asyncio.Event()
+
         def moved() -> None:
             systemd.ready("Running tasks")  # the queue has answered a claim
+            up.set()
             rabbitmq.moved()
+
+        async def teach() -> None:
+            await up.wait()
+            await asyncio.get_running_loop().run_in_executor(None, more.teach)
 
         worker = Worker(
             settings,
@@ -149,12 +156,14 @@ def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None
         types = ", ".join(worker.types) or "nothing"
         output.talk(f"Worker {os.getpid()}: {settings.worker.concurrency} at a time of: {types}. {queue.durability}")
         beating = asyncio.create_task(systemd.beat(lambda: _status(worker.report)))
+        teaching = asyncio.create_task(teach())
         try:
             await rabbitmq.start(worker)
             return await worker.run()
         finally:
             systemd.stopping()
             beating.cancel()
+            teaching.cancel()
             await rabbitmq.close()
             more.close()
             await queue.close()
