@@ -59,7 +59,8 @@ class Executor:
         self._thread_count = threads
         self._results: deque[Result] = deque()
         self._running: dict[int, asyncio.Task[Any]] = {}  # by the delivery, the object
-        self._given: dict[int, Delivery] = {}  # submitted and not ended, likewise: also what no loop has seen yet
+        self._given: dict[int, Delivery] = {}  # submitted and not ended, likewise
+        self._fresh: dict[int, Delivery] = {}  # those of them whose handlers have not begun, likewise
         self._surroundings: dict[str, tuple[Any, Any]] = {}  # by plugin: its settings and its client
         self._http: Any = None
         self._caller = asyncio.get_running_loop()
@@ -89,7 +90,9 @@ class Executor:
         return len(self._given)
 
     def submit(self, deliveries: Sequence[Delivery]) -> None:
-        self._given.update((id(delivery), delivery) for delivery in deliveries)
+        fresh = {id(delivery): delivery for delivery in deliveries}
+        self._given.update(fresh)
+        self._fresh.update(fresh)
         self._loop.call_soon_threadsafe(self._begin, deliveries)
 
     def take(self) -> list[Result]:
@@ -119,6 +122,14 @@ class Executor:
             "".join(traceback.format_stack(frame, 3)) if frame else "",
         )
 
+    def withdraw(self) -> list[Delivery]:
+        """Take back those whose handlers have not begun."""
+        fresh = list(self._fresh)
+        withdrawn = [each for key in fresh if (each := self._fresh.pop(key, None))]  # or its attempt was faster
+        for delivery in withdrawn:
+            del self._given[id(delivery)]
+        return withdrawn
+
     def abandon(self) -> list[Delivery]:
         """Give up on a loop that does not come back; return what it was running. Its thread ends when it can."""
         with self._ending:
@@ -129,6 +140,8 @@ class Executor:
 
     async def stop(self) -> None:
         """Cancel what still runs (it comes back as a `Wait`), close the clients and end the thread."""
+        given_back = Wait("the worker was stopped", delay=0)
+        self._results += [Result(delivery, given_back, 0.0) for delivery in self.withdraw()]
         self._loop.call_soon_threadsafe(self._stop.set)
         await self._caller.run_in_executor(None, self._thread.join, 5.0)
 
@@ -211,6 +224,9 @@ class Executor:
             self._running[id(delivery)] = task
 
     async def _attempt(self, handler: Handler, delivery: Delivery) -> None:
+        if self._fresh.pop(id(delivery), None) is None:
+            self._running.pop(id(delivery), None)
+            return  # it was withdrawn
         began = time.perf_counter()
         outcome: Outcome
         try:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -33,6 +34,8 @@ from carex.task import Crash, Fail, Outcome, Retry, Wait
 
 ALONE = 2
 """Crashes after which a task runs alone."""
+COMPANIES = 3
+"""Cells for those that run with others: where many suspects wait, each of them starts some at a time."""
 LONERS = 3
 """Cells for those that run alone: while one waits for a slow task, the others take those that come."""
 PATIENCE = 5.0
@@ -233,12 +236,13 @@ class Isolation:
 
     def __init__(self, cell: Callable[[int], Cell], concurrency: int, settle: Callable[[Result], None]) -> None:
         self._settle = settle
-        self._company = cell(concurrency)
+        self._companies = [cell(concurrency) for _ in range(COMPANIES)]
+        self._full = 3 * math.isqrt(concurrency)  # suspects that do not pay another process
         self._loners = [cell(1) for _ in range(LONERS)]
 
     @property
     def _cells(self) -> list[Cell]:
-        return [self._company, *self._loners]
+        return [*self._companies, *self._loners]
 
     @property
     def load(self) -> int:
@@ -251,13 +255,12 @@ class Isolation:
         return [delivery for cell in self._cells for delivery in cell.waiting]
 
     def submit(self, suspects: Sequence[Delivery]) -> None:
-        company = [delivery for delivery in suspects if delivery.crashes < ALONE]
-        if company:
-            self._company.submit(company)
         for delivery in suspects:
-            if delivery.crashes >= HOPELESS:
+            if delivery.crashes < ALONE:
+                min(self._companies, key=lambda cell: max(cell.load, self._full)).submit([delivery])
+            elif delivery.crashes >= HOPELESS:
                 self._settle(Result(delivery, Fail(f"crash: {delivery.crashes} processes died or froze under it"), 0.0))
-            elif delivery.crashes >= ALONE:
+            else:
                 min(self._loners, key=lambda cell: cell.load).submit([delivery])
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from carex.executor import SHORT_OPENING, Executor, Result
 from carex.queue import Delivery
 from carex.task import Outcome, Retry, Wait
 
-HELD_UP = 0.3
+HELD_UP = 0.2
 """Seconds without a turn after which a loop gets nothing new."""
 MOST = 3
 """Loops at a time that a worker has, those that are held up among them."""
@@ -90,6 +90,7 @@ class Loops:
         await another.start(SHORT_OPENING)
         self._former.append(executor)
         self._current = another
+        another.submit(executor.withdraw())
         logger.bind(task_id=culprit.task.id).warning(
             "{} has blocked its event loop for {:.1f} s. What runs beside it waits; new tasks go to another loop. "
             "Use await, or a plain `def` handler.\n{}",

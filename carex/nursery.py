@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -112,6 +113,13 @@ class Nursery:
             if self._line:
                 self._line.tell(_known())
 
+    def rest(self, seconds: float) -> None:
+        """Sleep, but not beyond the end of one that it has started."""
+        if self._line is None or self._line.dead:
+            time.sleep(seconds)
+        else:
+            self._line.wait(seconds)
+
     def close(self) -> None:
         """It ends when nobody has a line to it any more."""
         if self._line:
@@ -150,6 +158,10 @@ class _Line:
         """What needs no answer. Raises OSError."""
         with self._lock, self._ending():
             self._socket.send(json.dumps(news).encode())
+
+    def wait(self, seconds: float) -> None:
+        """Until there is something to hear."""
+        select.select([self._socket], [], [], seconds)
 
     def is_dead(self) -> bool:
         self._hear()

@@ -6,8 +6,8 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache, cached_property
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 
 from carex.choice import Choice, Situation
@@ -82,10 +82,9 @@ def load(
     taken: dict[str, str] = {}
     if handlers and home is not None and str(home) not in sys.path:
         sys.path.append(str(home))
-    installed = sorted(points if points is not None else entry_points(group=GROUP), key=_carex_first)
-    own = [EntryPoint(each.partition(":")[0], each, GROUP) for each in handlers]
-    for point in [*installed, *own]:
-        package = f"{point.dist.name} {point.dist.version}" if point.dist else SETTING
+    installed = _installed() if points is None else _with_packages(points)
+    own = [(SETTING, EntryPoint(each.partition(":")[0], each, GROUP)) for each in handlers]
+    for package, point in [*installed, *own]:
         try:
             plugin = point.load()
             if any(each.plugin is plugin for each in registry.loaded):
@@ -107,9 +106,23 @@ def load(
     return registry
 
 
-def _carex_first(point: EntryPoint) -> tuple[bool, str]:
-    """Nothing that is installed beside Carex can take away what Carex itself brings."""
-    return point.dist is None or point.dist.name != "carex", point.name
+@cache  # as are the modules: for this process, and for those that are forked from it
+def _installed() -> list[tuple[str, EntryPoint]]:
+    return _with_packages(entry_points(group=GROUP))
+
+
+def _with_packages(points: Iterable[EntryPoint]) -> list[tuple[str, EntryPoint]]:
+    """Each with its package, name and version; Carex's own first: nobody can take away what Carex itself brings."""
+    named = [(_name_and_version(point.dist), point) for point in points]
+    return sorted(named, key=lambda each: (not each[0].startswith("carex "), each[1].name))
+
+
+@cache  # every look reads all that the package says about itself
+def _name_and_version(package: Distribution | None) -> str:
+    if package is None:
+        return SETTING
+    about = package.metadata
+    return f"{about['Name']} {about['Version']}"
 
 
 def _claims(plugin: Plugin) -> dict[str, str]:

@@ -108,7 +108,7 @@ def supervise(
     def look() -> None:
         news.hear()
         turn(news)
-        time.sleep(0.05)
+        nursery.rest(0.05)
 
     while not signals:
         look()

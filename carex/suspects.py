@@ -19,7 +19,8 @@ from carex.talk import LONGEST_LINE
 from carex.task import Outcome, Task, Wait
 
 STEP = 0.1
-"""Seconds between starts of some more: what ends a process at once takes only those along that started with it."""
+"""Seconds between starts of some more, unless all before them have ended: what ends a process at once takes only those
+along that started with it."""
 REFUSED = 30.0
 """Seconds until a task is tried again whose plugin could not be set up here."""
 
@@ -66,9 +67,11 @@ class Suspects:
             outcome = Wait("its plugin could not be set up in the process for suspects", REFUSED)
             await self.settle([(delivery, outcome) for delivery in unable])
             self._waiting = [delivery for delivery in self._waiting if delivery not in unable]
-        if wait:
-            await asyncio.sleep(self._next - time.monotonic())
-        room = min(limit, self._room, math.isqrt(self._width)) if time.monotonic() >= self._next else 0
+        while wait and self._early > 0:
+            self._news.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._news.wait(), self._early)
+        room = min(limit, self._room, math.isqrt(self._width)) if self._early <= 0 else 0
         claimed, self._waiting = self._waiting[:room], self._waiting[room:]
         if claimed and self._width > 1:
             self._next = time.monotonic() + STEP
@@ -76,6 +79,11 @@ class Suspects:
             self._running.add(name_of(delivery))
             self._say(f"start {name_of(delivery)}\n".encode())
         return claimed
+
+    @property
+    def _early(self) -> float:
+        """Seconds until some more may be started."""
+        return self._next - time.monotonic() if self._running else 0.0
 
     @property
     def _room(self) -> int:

@@ -39,9 +39,11 @@ from carex.talk import Talk
 from carex.task import Crash, Done, Fail, Outcome, Retry, Unfinished, Wait
 
 CLAIM_WAIT = 5.0
-WATCH = 0.2
+WATCH = 0.1
 AHEAD = 3.0
 """Slots that a claim fills, in those that become free while it takes place."""
+FEW = 8
+"""Suspects that any worker takes at a time; it takes no more than its concurrency, and leaves the others to others."""
 STEADY = 10.0
 """Seconds after which a process is none of those that are killed again and again."""
 PRUNE_EVERY = 10.0
@@ -172,10 +174,9 @@ class Worker:
             logger.warning("There is no handler for {}: nothing to do.", ", ".join(self._settings.worker.types))
         while not self._stops:
             unfinished = len(self._held) + self._isolation.load
-            standing = self._loops.held_up
-            free = min(
-                self._concurrency - self._running + standing, 4 * self._concurrency - unfinished, self._portion()
-            )
+            slots = self._concurrency - self._running + self._loops.held_up
+            apart = max(self._concurrency, FEW) - self._isolation.load
+            free = min(slots, apart, self._portion())
             if free <= 0:
                 await self._woken()
                 continue

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,6 +95,7 @@ class LazyGroup(TyperGroup):
         return name, (_load(str(name)) if command is not None else None), rest
 
 
+@cache  # whoever is forked, and runs a command that its nursery has run, need not build it
 def _load(name: str) -> Any:
     if name in COMMANDS:
         found = importlib.import_module(f"carex.cli.{name}").command
@@ -147,14 +148,17 @@ def root(
 ) -> None:
     """Carex moves work between Bitrix24, Camunda 7 engines, RabbitMQ, OpenProject and 1C without losing any."""
     ctx.obj = Root(home.absolute(), config, debug)
-    sys.excepthook = _unexpected  # here, because Typer sets one of its own when it is called
+    sys.excepthook = _unexpected
+
+
+_all = cache(partial(get_command, app))
 
 
 def main() -> None:
     """Run the command line; an error becomes one or two lines on stderr and its exit code."""
     debug = "--debug" in sys.argv
     try:
-        app()
+        _all()()
     except CarexError as error:
         if debug:
             raise

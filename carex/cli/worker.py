@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from carex.talk import Talk
 
 
+BEHIND = 5
+"""How nice a cell is: when cores are short, those run first that are not suspected of anything."""
+
+
 def command(
     ctx: typer.Context,
     types: Annotated[list[str] | None, typer.Option(help="Only these task types (globs); may be given again.")] = None,
@@ -197,6 +201,7 @@ def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> Non
 
     answers = answers_of_stdout()
     nursery(root).close()  # a cell starts nobody
+    os.nice(BEHIND)
     registry = start(settings, "worker")
 
     async def serve() -> None:

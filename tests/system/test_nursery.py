@@ -25,7 +25,7 @@ def run(arguments, environment):
     how, *rest = arguments
     import json
     who = os.getpid(), os.getppid(), os.getsid(0)
-    print(json.dumps([*who, environment.get("FLAVOUR"), sys.stdin.read(), "decimal" in sys.modules]))
+    print(json.dumps([*who, environment.get("FLAVOUR"), sys.stdin.read(), "tabnanny" in sys.modules]))
     sys.stdout.flush()
     if how == "raise":
         raise LookupError("lost")
@@ -101,9 +101,22 @@ def test_a_child_has_its_own_pipes_environment_and_session(nursery: Nursery) -> 
 
 
 def test_a_child_has_the_modules_of_whoever_asks(nursery: Nursery) -> None:
-    import decimal
+    import tabnanny
 
-    assert decimal.__name__ in sys.modules
+    assert tabnanny.__name__ in sys.modules
+    _, (*_, imported) = start(nursery, "0")
+    assert imported
+
+
+def test_a_nursery_can_be_taught_what_its_children_have_imported(nursery: Nursery, monkeypatch: Any) -> None:
+    import tabnanny
+
+    monkeypatch.delitem(sys.modules, "tabnanny")
+    nursery.teach()  # there is none yet
+    _, (*_, imported) = start(nursery, "0")
+    assert not imported
+    monkeypatch.setitem(sys.modules, "tabnanny", tabnanny)
+    nursery.teach()
     _, (*_, imported) = start(nursery, "0")
     assert imported
 
@@ -194,13 +207,14 @@ def workers(of: int) -> list[int]:
 def test_a_worker_that_died_comes_back_and_ps_says_what_each_is(installation: Installation, eventually: Any) -> None:
     parent = installation.worker("--processes", "2")
     eventually(lambda: installation.said(parent).count("at a time of") == 2)
+    nurseries = [pid for pid, args in commands(parent.pid).items() if args.endswith("--nursery")]
+    assert len(nurseries) == 1
+    assert set(workers(parent.pid)) == set(workers(nurseries[0])), "from the start, they are its children"
     for deaths in (1, 2, 3):
         victim = workers(parent.pid)[0]
         os.kill(victim, signal.SIGKILL)
         eventually(lambda victim=victim: victim not in workers(parent.pid) and len(workers(parent.pid)) == 2)
         eventually(lambda deaths=deaths: installation.said(parent).count("at a time of") >= 2 + deaths)
-    nurseries = [pid for pid, args in commands(parent.pid).items() if args.endswith("--nursery")]
-    assert len(nurseries) == 1
     orphans = workers(parent.pid)
     os.kill(nurseries[0], signal.SIGKILL)
     os.kill(orphans[0], signal.SIGKILL)

@@ -175,7 +175,7 @@ def test_a_handler_that_blocks_its_loop_is_given_up_and_its_neighbours_finish(
     installation.env["CAREX_QUEUE__LEASE"] = "3"
     blocking = animal("blocking", tmp_path / "trace")
     neighbours = [animal("tame", n=n, seconds=0.3) for n in range(10)]
-    installation.put(blocking, *neighbours)
+    installation.put(*neighbours, blocking)
     worker = installation.worker()
     eventually(lambda: len(installation.entries("done")) == 10, 15.0)
     entry = installation.entry(blocking)
@@ -184,6 +184,18 @@ def test_a_handler_that_blocks_its_loop_is_given_up_and_its_neighbours_finish(
     assert {each.crashes for each in installation.entries("done")} == {0}
     worker.terminate()
     assert worker.wait(15) == 0
+
+
+def test_what_was_to_begin_after_a_handler_that_holds_its_loop_up_begins_beside_it(
+    installation: Installation, tmp_path: Path, eventually: Any
+) -> None:
+    trace = tmp_path / "trace"
+    stubborn = animal("stubborn", seconds=8.0)
+    installation.put(stubborn, *(animal("tame", trace, n=n) for n in range(20)))
+    installation.worker()
+    eventually(lambda: len(installation.entries("done")) == 20)
+    assert installation.entry(stubborn).state == "running"
+    assert len(traces(trace)) == 20, "each began once"
 
 
 @pytest.mark.parametrize("stubborn", [1, 2])

@@ -15,8 +15,10 @@ from loguru import logger
 from carex import Context, Plugin
 from carex.executor import Executor
 from carex.people import open_people
+from carex.queue import Delivery
 from carex.registry import Loaded, Registry
 from carex.settings import load
+from carex.task import Done, Task
 
 
 @asynccontextmanager
@@ -124,6 +126,27 @@ def test_a_client_that_fails_as_it_closes_is_named(tmp_path: Path) -> None:
     asyncio.run(scenario())
     logger.remove(sink)
     assert "Plugin sticky: its client failed, or could not be closed" in said[0]
+
+
+def test_what_has_not_begun_when_it_stops_is_given_back(tmp_path: Path) -> None:
+    began, go_on = threading.Event(), threading.Event()
+    plugin = Plugin("a")
+
+    @plugin.handler("blocking")
+    async def blocking(payload: dict[str, Any], ctx: Context) -> None:
+        began.set()
+        go_on.wait(10)
+
+    async def scenario() -> dict[str, Any]:
+        async with started(tmp_path, plugin) as found:
+            found.submit([Delivery(Task("blocking", {"n": n}, id=str(n)), n, "me", 0, 0.0) for n in range(3)])
+            await asyncio.get_running_loop().run_in_executor(None, began.wait, 10)
+            asyncio.get_running_loop().call_soon(go_on.set)
+        return {result.delivery.task.id: result.outcome for result in found.take()}
+
+    outcomes = asyncio.run(scenario())
+    assert isinstance(outcomes.pop("0"), Done)
+    assert [outcomes[each].reason for each in ("1", "2")] == ["the worker was stopped"] * 2
 
 
 def test_a_plugin_whose_payload_cannot_be_read_is_refused_and_its_tasks_wait(tmp_path: Path) -> None:
