@@ -38,6 +38,9 @@ LONGEST_OPENING = 30.0
 SHORT_OPENING = 5.0
 """Seconds after which a worker that stays begins without the clients that are still opening."""
 
+NOT_OPEN = 5.0
+"""Seconds until a task is tried again whose plugin is not set up in the loop that it came to."""
+
 
 class Result(NamedTuple):
     """How an attempt ended, and how many seconds it took."""
@@ -230,9 +233,7 @@ class Executor:
         began = time.perf_counter()
         outcome: Outcome
         try:
-            settings, client = self._surroundings[handler.plugin.name]
-            ctx = Context(delivery.task, settings=settings, client=client, people=self._people, http=self._shared_http)
-            outcome = _without_secrets(await run(handler, delivery.task, ctx, self._threads))
+            outcome = await self._outcome(handler, delivery)
         except asyncio.CancelledError:
             stopped = self._stop.is_set()
             outcome = Wait("the worker was stopped", delay=0) if stopped else Retry("its handler was cancelled")
@@ -247,6 +248,14 @@ class Executor:
         if not self._rung:
             self._rung = True
             self._loop.call_soon(self._ring)  # after all that end in this turn of the loop: they are settled together
+
+    async def _outcome(self, handler: Handler, delivery: Delivery) -> Outcome:
+        name = handler.plugin.name
+        if name not in self._surroundings:  # it was meant for a loop in which its client is open
+            return Wait(self.refused.get(name, "its client is closed"), NOT_OPEN)
+        settings, client = self._surroundings[name]
+        ctx = Context(delivery.task, settings=settings, client=client, people=self._people, http=self._shared_http)
+        return _without_secrets(await run(handler, delivery.task, ctx, self._threads))
 
     def _ring(self) -> None:
         self._caller.call_soon_threadsafe(self._ready)

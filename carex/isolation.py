@@ -232,7 +232,7 @@ class Cell:
 
 
 class Isolation:
-    """A worker's cells: one for company, some for loners; `cell` makes one that runs so many at a time."""
+    """A worker's cells: some for company, some for loners; `cell` makes one that runs so many at a time."""
 
     def __init__(self, cell: Callable[[int], Cell], concurrency: int, settle: Callable[[Result], None]) -> None:
         self._settle = settle

@@ -6,6 +6,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -73,6 +74,10 @@ class _Nurse:
         request = json.loads(message)
         if "modules" in request:
             _import(request["modules"])
+            return
+        if _has_hung_up(line):  # it had to wait too long, and has done without us
+            for fd in given:
+                os.close(fd)
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lines.add(ours)
@@ -146,6 +151,12 @@ class _Nurse:
                     self._fresh.pop(pid).returncode = code  # or it would look for the child itself
                 with suppress(OSError, KeyError):
                     self._asked_by.pop(pid).send(json.dumps({"pid": pid, "code": code}).encode())
+
+
+def _has_hung_up(line: socket.socket) -> bool:
+    polled = select.poll()
+    polled.register(line, 0)
+    return bool(polled.poll(0))
 
 
 def _import(names: Sequence[str]) -> None:

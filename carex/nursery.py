@@ -31,6 +31,8 @@ LINE = "CAREX_NURSERY"
 """The environment variable that tells a child the number of its socket to the nursery."""
 ANSWER = 30.0
 """Seconds that a start may take, imports included."""
+PAUSE = 10.0
+"""Seconds without a nursery after one that gave no answer."""
 LONGEST = 1024 * 1024
 CLOSING = 2.0
 
@@ -91,6 +93,8 @@ class Nursery:
         self._line = _Line(line) if line else None
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = threading.Lock()
+        self._again = 0.0  # when it is tried again, after a failure
+        self._told = 0  # how many modules it knows of
 
     def start(
         self, command: Sequence[str], *, stdin: int, stdout: int | None = None, env: Mapping[str, str] | None = None
@@ -98,24 +102,29 @@ class Nursery:
         """Run a command of Carex (`python -m carex …`) in a session of its own. Raises OSError."""
         surroundings = dict(self._env if env is None else env)
         request = {"command": list(command), "env": surroundings}
-        if _can_watch():
-            with self._starting, suppress(OSError):
-                if self._line is None or self._line.is_dead():
-                    self._line = self._open()
-                    self._line.tell(_known())
-                if process := self._line.ask(request, [stdin] if stdout is None else [stdin, stdout]):
-                    return process
+        with self._starting:
+            if _can_watch() and time.monotonic() >= self._again:
+                try:
+                    if self._line is None or self._line.is_dead():
+                        self._line = self._open()
+                    self._tell(self._line)
+                    if process := self._line.ask(request, [stdin] if stdout is None else [stdin, stdout]):
+                        return process
+                except OSError:  # it hangs, or is dead: then it must not start this later, when we have done it
+                    self._again = time.monotonic() + PAUSE
+                    if self._process:
+                        self._process.kill()
         return afresh(command, stdin=stdin, stdout=stdout, env=surroundings)
 
     def teach(self) -> None:
         """Have it import what we have by now: its next children are ready the sooner. Without a nursery, nothing."""
         with self._starting, suppress(OSError):
             if self._line:
-                self._line.tell(_known())
+                self._tell(self._line)
 
     def rest(self, seconds: float) -> None:
         """Sleep, but not beyond the end of one that it has started."""
-        if self._line is None or self._line.dead:
+        if self._line is None or self._line.is_dead():
             time.sleep(seconds)
         else:
             self._line.wait(seconds)
@@ -128,7 +137,13 @@ class Nursery:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(CLOSING)
 
+    def _tell(self, line: _Line) -> None:
+        if len(sys.modules) != self._told:
+            self._told = len(sys.modules)
+            line.tell({"modules": list(sys.modules)})
+
     def _open(self) -> _Line:
+        self._told = 0
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(self._command, stdin=theirs.fileno(), start_new_session=True)  # noqa: S603
@@ -192,6 +207,7 @@ class _Line:
             yield
         except OSError:
             self.dead = True
+            self._socket.close()
             raise
 
     def _receive(self) -> tuple[dict[str, int], list[int]]:
@@ -202,10 +218,6 @@ class _Line:
         if "code" in answer:
             self._codes[answer["pid"]] = answer["code"]
         return answer, handles
-
-
-def _known() -> dict[str, object]:
-    return {"modules": list(sys.modules)}
 
 
 @cache

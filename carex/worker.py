@@ -42,8 +42,6 @@ CLAIM_WAIT = 5.0
 WATCH = 0.1
 AHEAD = 3.0
 """Slots that a claim fills, in those that become free while it takes place."""
-FEW = 8
-"""Suspects that any worker takes at a time; it takes no more than its concurrency, and leaves the others to others."""
 STEADY = 10.0
 """Seconds after which a process is none of those that are killed again and again."""
 PRUNE_EVERY = 10.0
@@ -175,8 +173,7 @@ class Worker:
         while not self._stops:
             unfinished = len(self._held) + self._isolation.load
             slots = self._concurrency - self._running + self._loops.held_up
-            apart = max(self._concurrency, FEW) - self._isolation.load
-            free = min(slots, apart, self._portion())
+            free = min(slots, 4 * self._concurrency - unfinished, self._portion())
             if free <= 0:
                 await self._woken()
                 continue

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
@@ -201,7 +202,8 @@ def _alone(root: Root, settings: Settings, burst: bool, supervised: bool) -> Non
 
     answers = answers_of_stdout()
     nursery(root).close()  # a cell starts nobody
-    os.nice(BEHIND)
+    with suppress(OSError):  # where that is forbidden
+        os.nice(BEHIND)
     registry = start(settings, "worker")
 
     async def serve() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -152,6 +154,34 @@ def test_without_a_nursery_a_fresh_process_does_it(tmp_path: Path) -> None:
     child = seven(nursery)
     assert code_of(child) == 7
     nursery.close()
+
+
+def test_a_nursery_that_hangs_is_done_without_and_starts_nothing_later(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("carex.nursery.ANSWER", 0.2)
+    asleep = "time.sleep(2)"
+    ours = nursery_of(tmp_path, asleep)
+    assert code_of(seven(ours)) == 7
+    until(lambda: not any("nurse.py" in args for args in commands(os.getpid()).values()), what="the end of our own")
+    end, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    somebodys = subprocess.Popen([sys.executable, str(tmp_path / "nurse.py")], stdin=its_end.fileno())
+    its_end.close()
+    inherited = Nursery(["none"], os.environ, end)
+    stdin, other = os.pipe()
+    child = inherited.start([sys.executable, "-m", "carex", "wait"], stdin=stdin)
+    os.close(stdin)
+    os.close(other)
+    assert code_of(child) == 2, "for a fresh Carex there is no such command"
+    assert somebodys.wait(10) == 0, "it ends, because it has no child that could ask it"
+
+
+def test_whoever_waits_for_news_of_a_dead_nursery_rests(nursery: Nursery) -> None:
+    _, (_, parent, *_) = start(nursery, "0")
+    os.kill(parent, signal.SIGKILL)
+    until(lambda: not lives(parent))
+    began = time.monotonic()
+    for _ in range(10):
+        nursery.rest(0.02)
+    assert time.monotonic() - began >= 0.2
 
 
 def test_where_processes_cannot_be_watched_a_fresh_one_does_it(nursery: Nursery, monkeypatch: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,17 @@ from carex.people import open_people
 from carex.queue import Delivery
 from carex.registry import Loaded, Registry
 from carex.settings import load
-from carex.task import Done, Task
+from carex.task import Done, Task, Wait
 
 
 @asynccontextmanager
-async def started(home: Path, *plugins: Plugin, patience: float = 10.0) -> AsyncIterator[Executor]:
+async def started(
+    home: Path, *plugins: Plugin, patience: float = 10.0, ready: Callable[[], None] = lambda: None
+) -> AsyncIterator[Executor]:
     """An executor with these plugins."""
     people = open_people(home / "people.db")
     registry = Registry([Loaded(each, "test 1") for each in plugins])
-    found = Executor(load(home, None, {}, environ={}), registry, people, 1, lambda: None)
+    found = Executor(load(home, None, {}, environ={}), registry, people, 1, ready)
     await found.start(patience)
     try:
         yield found
@@ -147,6 +149,28 @@ def test_what_has_not_begun_when_it_stops_is_given_back(tmp_path: Path) -> None:
     outcomes = asyncio.run(scenario())
     assert isinstance(outcomes.pop("0"), Done)
     assert [outcomes[each].reason for each in ("1", "2")] == ["the worker was stopped"] * 2
+
+
+def test_a_task_whose_plugin_is_not_set_up_waits(tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def never_open(settings: None) -> AsyncIterator[None]:
+        raise OSError("the gate is shut")
+        yield
+
+    plugin = Plugin("a", client=never_open)
+
+    @plugin.handler("eager", attempts=1)
+    async def eager(payload: dict[str, Any], ctx: Context) -> None: ...
+
+    async def scenario() -> Any:
+        ready = asyncio.Event()
+        async with started(tmp_path, plugin, ready=ready.set) as found:
+            found.submit([Delivery(Task("eager"), 1, "me", 0, 0.0)])
+            await ready.wait()
+            return found.take()[0].outcome
+
+    outcome = asyncio.run(asyncio.wait_for(scenario(), 10))
+    assert (type(outcome), outcome.reason) == (Wait, "the gate is shut")
 
 
 def test_a_plugin_whose_payload_cannot_be_read_is_refused_and_its_tasks_wait(tmp_path: Path) -> None:
