@@ -26,6 +26,7 @@ from loguru import logger
 
 from carex.errors import Unreachable
 from carex.executor import Result
+from carex.last_words import FIRST, place_in
 from carex.notify import HURRY
 from carex.queue import Delivery
 from carex.registry import Registry
@@ -89,6 +90,7 @@ class Cell:
         self._process: Talk | None = None  # that takes tasks
         self._life: asyncio.Task[None] | None = None
         self._closing = False
+        self._last_words: list[str] = []  # of the process
 
     @property
     def load(self) -> int:
@@ -137,13 +139,13 @@ class Cell:
                     await process.end()
                     return
                 self._process = process
-                why = ""
+                why, self._last_words = "", []
                 try:
                     self._hand_over(process, list(self._given.values()))
                     why = await self._listen(process)
                 finally:
                     self._process = None
-                    manner = _manner(await process.end())
+                    manner = _manner(await process.end(), self._last_words)
                 for name in list(self._started):
                     self._end(self._given[name], self._verdict(self._given[name], why or manner))
                 await self._take_back()
@@ -194,6 +196,9 @@ class Cell:
             if not line.endswith(b"\n"):
                 return ""
             heard = time.monotonic()
+            if self._last_words or line.startswith(FIRST):
+                self._last_words.append(line.decode(errors="replace").rstrip())
+                continue
             word, _, name = line.decode().strip().partition(" ")
             if word == "alive":
                 alive = heard
@@ -278,8 +283,9 @@ def name_of(delivery: Delivery) -> str:
     return f"{delivery.task.id}.{delivery.fence}"
 
 
-def _manner(code: int) -> str:
+def _manner(code: int, words: Sequence[str]) -> str:
     if code < 0:
         with contextlib.suppress(ValueError):
-            return f"signal {-code}, {signal.Signals(-code).name}"
+            where = f" at {place}" if (place := place_in(words)) else ""
+            return f"signal {-code}, {signal.Signals(-code).name}{where}"
     return f"exit code {code}"

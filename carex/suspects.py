@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
+from carex import last_words
 from carex.account import KINDS
 from carex.errors import Unreachable
 from carex.isolation import READY, name_of
@@ -129,7 +130,9 @@ class Suspects:
 
 
 def answers_of_stdout() -> IO[bytes]:
-    """Keep stdout for answers: what a handler prints goes to stderr from now on, or it would pass for one."""
+    """Keep stdout for answers, and for last words: what a handler prints goes to stderr from now on, or it would pass
+    for one."""
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    last_words.leave_to(answers)
     os.dup2(2, 1)
     return answers

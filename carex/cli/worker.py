@@ -109,11 +109,14 @@ def _options(settings: Settings) -> list[str]:
 def _work(root: Root, settings: Settings, burst: bool, supervised: bool) -> None:
     import asyncio
 
+    from carex import last_words
+
     systemd = notifier()
     registry = start(settings, "worker")
     if settings.metrics.port is not None and not supervised:
         _serve_metrics(settings.metrics.port)
     more = nursery(root)
+    last_words.leave_to(sys.stderr)
 
     async def work() -> Report:
         from carex.cli.consume import Consumption

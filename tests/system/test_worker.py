@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections import Counter
 from pathlib import Path
@@ -139,6 +140,19 @@ def test_a_poisonous_task_is_started_three_times_and_costs_its_neighbours_two_st
     eventually(lambda: len(installation.entries("done")) == 30)
     starts = Counter(number for number, *_ in traces(tmp_path / "neighbours"))
     assert max(starts.values()) <= 3
+
+
+@pytest.mark.parametrize("kind", ["breaking", "sync_breaking"])
+def test_whoever_asks_why_a_process_crashed_is_told_where(
+    kind: str, installation: Installation, eventually: Any
+) -> None:
+    fatal = animal(kind)
+    installation.put(fatal)
+    parent = installation.worker("--processes", "2")
+    eventually(lambda: installation.entry(fatal).state == "failed")
+    reason = installation.entry(fatal).reason
+    assert re.search(rf"\(signal 11, SIGSEGV at \S+/carex_zoo\.py:\d+ in {kind}\)$", reason), reason
+    assert re.search(rf'carex_zoo\.py", line \d+ in {kind}', installation.said(parent)), "at its first death, on stderr"
 
 
 def test_a_poisonous_task_does_not_take_new_ones_along_twice(

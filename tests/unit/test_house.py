@@ -50,8 +50,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "nursery": set(),
     "nurse": {"nursery"},
     "talk": {"nursery"},
-    "isolation": {"executor", "notify", "registry", "queue", "talk", "task", "errors"},
-    "suspects": {"isolation", "account", "queue", "talk", "task", "errors"},
+    "last_words": set(),
+    "isolation": {"executor", "last_words", "notify", "registry", "queue", "talk", "task", "errors"},
+    "suspects": {"isolation", "account", "last_words", "queue", "talk", "task", "errors"},
     "waits": set(),
     "account": {"executor", "queue", "metrics", "log", "task", "waits"},
     "worker": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import re
 import signal
@@ -114,6 +115,17 @@ async def poison(animal: Animal, ctx: Context) -> None:
     animal.leave_trace(ctx)
     await asyncio.sleep(animal.seconds)
     os.kill(os.getpid(), animal.signal)
+
+
+@plugin.handler("zoo_breaking", attempts=20)
+async def breaking(animal: Animal, ctx: Context) -> None:
+    """Reads where no memory is, as a faulty extension in C does."""
+    ctypes.string_at(8)
+
+
+@plugin.handler("zoo_sync_breaking", attempts=20)
+def sync_breaking(animal: Animal, ctx: Context) -> None:
+    ctypes.string_at(8)
 
 
 @plugin.handler("zoo_freezing", attempts=20)
