@@ -86,16 +86,21 @@ def test_a_worker_that_stands_still_is_silent(installation: Installation, told: 
         told.until("WATCHDOG=1", times=10, seconds=2.5)
 
 
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @pytest.mark.parametrize("told", ["abstract"], indirect=True)
 def test_of_several_processes_the_parent_speaks_for_all(
     installation: Installation, told: Told, eventually: Eventually
 ) -> None:
     parent = installation.start("worker", "--processes", "2")
     told.until("READY=1")
-    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    (nursery,) = children_of(parent.pid)
+    children = children_of(nursery)
     assert installation.said(parent).count("at a time of") == 2
     assert len(children) == 2
-    assert not any(told.address.encode() in Path(f"/proc/{pid}/environ").read_bytes() for pid in children)
+    assert not any(told.address.encode() in Path(f"/proc/{pid}/environ").read_bytes() for pid in [nursery, *children])
     told.until("WATCHDOG=1", times=3)
     parent.terminate()
     told.until("STOPPING=1")
