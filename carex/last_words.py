@@ -20,9 +20,10 @@ LIBRARY = os.path.dirname(os.__file__)
 OURS = str(Path(__file__).parent) + os.sep
 
 
-def leave_to(whom: IO[bytes] | IO[str]) -> None:
-    """Have the last words of this process written there."""
-    faulthandler.enable(whom, all_threads=False)
+def leave_to(whom: IO[bytes] | IO[str] | None) -> None:
+    """Have the last words of this process written there, if there is such a place: stderr may be closed."""
+    if whom is not None:
+        faulthandler.enable(whom, all_threads=False)
 
 
 def place_in(words: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,6 +141,11 @@ def test_a_poisonous_task_is_started_three_times_and_costs_its_neighbours_two_st
     eventually(lambda: len(installation.entries("done")) == 30)
     starts = Counter(number for number, *_ in traces(tmp_path / "neighbours"))
     assert max(starts.values()) <= 3
+
+
+def test_a_worker_needs_no_stderr(installation: Installation) -> None:
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *installation.command("worker", "--burst")]
+    assert subprocess.run(command, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("kind", ["breaking", "sync_breaking"])
