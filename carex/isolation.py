@@ -50,8 +50,8 @@ FROZEN = 0.9
 LEAST = 2.0
 """Seconds without a sign of life that are forgiven however short the lease is."""
 HOPELESS = 9
-"""Crashes after which a task is failed unseen: whatever it does, nobody lives to tell. Many, for it may be unlucky: each
-death of a worker that waits for a cell to be ready, or for the end of one, is a crash too that nobody has judged."""
+"""Crashes after which a task is failed unseen: whatever it does, nobody lives to tell. Many, for it may be unlucky: a
+worker that dies while it waits for a cell to be ready, or for the end of one, leaves a crash that nobody judges."""
 TRIES = 2
 """How often a process that does not come up is started before its tasks have to wait."""
 CLOSING = 10.0
