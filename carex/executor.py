@@ -143,8 +143,7 @@ class Executor:
 
     async def stop(self) -> None:
         """Cancel what still runs (it comes back as a `Wait`), close the clients and end the thread."""
-        given_back = Wait("the worker was stopped", delay=0)
-        self._results += [Result(delivery, given_back, 0.0) for delivery in self.withdraw()]
+        self._results += [Result(delivery, stopped(), 0.0) for delivery in self.withdraw()]
         self._loop.call_soon_threadsafe(self._stop.set)
         await self._caller.run_in_executor(None, self._thread.join, 5.0)
 
@@ -235,8 +234,7 @@ class Executor:
         try:
             outcome = await self._outcome(handler, delivery)
         except asyncio.CancelledError:
-            stopped = self._stop.is_set()
-            outcome = Wait("the worker was stopped", delay=0) if stopped else Retry("its handler was cancelled")
+            outcome = stopped() if self._stop.is_set() else Retry("its handler was cancelled")
         except BaseException as error:  # noqa: BLE001 - an attempt that never ends would hold its slot for good
             outcome = Retry(f"{type(error).__name__} before the handler could run")
         with self._ending:
@@ -267,6 +265,11 @@ class Executor:
 
             self._http = httpx.AsyncClient(transport=AiohttpTransport(client=_session), timeout=60.0)
         return self._http
+
+
+def stopped() -> Outcome:
+    """How a task ends that is given back: it costs it nothing, and others may have it at once."""
+    return Wait("the worker was stopped", delay=0)
 
 
 def _session() -> Any:

@@ -25,7 +25,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from loguru import logger
 
 from carex.errors import Unreachable
-from carex.executor import Result
+from carex.executor import Result, stopped
 from carex.last_words import FIRST, place_in
 from carex.notify import HURRY
 from carex.queue import Delivery
@@ -152,7 +152,7 @@ class Cell:
                 await self._take_back()
         finally:
             for delivery in list(self._given.values()):
-                self._end(delivery, Wait("the worker was stopped", delay=0))
+                self._end(delivery, stopped())
 
     async def _start(self) -> Talk | None:
         """A process that is ready: what kills it from now on is what it runs. None if it cannot be started."""

@@ -1,7 +1,8 @@
 """The event loops that handlers run in: one for what comes, and those that a handler holds up.
 
 A handler that blocks its loop holds up all that runs beside it. They have to wait until it lets go, or until its time
-is over and the loop is given up with it. But nothing new has to: that goes to a loop beside it, in another thread.
+is over and the loop is given up with it. But nothing has to that is new, or that had not begun: that goes to a loop
+beside it, in another thread.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -151,7 +151,9 @@ def root(
     sys.excepthook = _unexpected
 
 
-_all = cache(partial(get_command, app))
+@cache
+def _all() -> Any:
+    return get_command(app)
 
 
 def main() -> None:

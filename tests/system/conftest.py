@@ -46,6 +46,20 @@ def lives(pid: int) -> bool:
         return False
 
 
+def commands(of: int) -> dict[int, str]:
+    """The command lines of a process's descendants, by process id."""
+    listing = subprocess.run(["ps", "-ewwo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listing.splitlines()[1:]]
+    found: dict[int, str] = {}
+    family = {of}
+    while True:
+        more = {int(pid): args for pid, parent, args in rows if int(parent) in family and int(pid) not in family}
+        if not more:
+            return found
+        found |= more
+        family |= set(more)
+
+
 @dataclass
 class Installation:
     """One Carex home, and the processes started in it."""

@@ -16,7 +16,7 @@ import pytest
 
 from carex.nursery import Nursery, Process, Started
 from carex.task import Task
-from tests.system.conftest import Installation, lives, until
+from tests.system.conftest import Installation, commands, lives, until
 
 # What a child says: what it was asked for, where it is, and what it was given. Then it ends as it was told.
 NURSE = """
@@ -70,13 +70,15 @@ def start(nursery: Nursery, how: str, said: str = "", **env: str) -> tuple[Start
     return child, json.loads(line) if line else None
 
 
+def started(nursery: Nursery, *arguments: str) -> Started:
+    """Start a child of Python with nothing to read."""
+    with open(os.devnull) as nothing:
+        return nursery.start([sys.executable, *arguments], stdin=nothing.fileno())
+
+
 def seven(nursery: Nursery) -> Started:
     """Start what only a fresh interpreter can run: it ends with 7."""
-    stdin, ours = os.pipe()
-    child = nursery.start([sys.executable, "-c", "import sys; sys.exit(7)"], stdin=stdin)
-    os.close(stdin)
-    os.close(ours)
-    return child
+    return started(nursery, "-c", "import sys; sys.exit(7)")
 
 
 def code_of(child: Started) -> int:
@@ -166,10 +168,7 @@ def test_a_nursery_that_hangs_is_done_without_and_starts_nothing_later(tmp_path:
     somebodys = subprocess.Popen([sys.executable, str(tmp_path / "nurse.py")], stdin=its_end.fileno())
     its_end.close()
     inherited = Nursery(["none"], os.environ, end)
-    stdin, other = os.pipe()
-    child = inherited.start([sys.executable, "-m", "carex", "wait"], stdin=stdin)
-    os.close(stdin)
-    os.close(other)
+    child = started(inherited, "-m", "carex", "wait")
     assert code_of(child) == 2, "for a fresh Carex there is no such command"
     assert somebodys.wait(10) == 0, "it ends, because it has no child that could ask it"
 
@@ -214,20 +213,6 @@ def test_a_nursery_ends_with_the_last_who_could_ask(nursery: Nursery) -> None:
 
 
 # ------------------------------------------------------------------ in a worker
-
-
-def commands(of: int) -> dict[int, str]:
-    """The command lines of a process's descendants, by process id."""
-    listing = subprocess.run(["ps", "-ewwo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in listing.splitlines()[1:]]
-    found: dict[int, str] = {}
-    family = {of}
-    while True:
-        more = {int(pid): args for pid, parent, args in rows if int(parent) in family and int(pid) not in family}
-        if not more:
-            return found
-        found |= more
-        family |= set(more)
 
 
 def workers(of: int) -> list[int]:

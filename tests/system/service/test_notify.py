@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from carex.task import Task
+from tests.system.conftest import commands
 
 if TYPE_CHECKING:
     from conftest import Installation
@@ -86,21 +87,17 @@ def test_a_worker_that_stands_still_is_silent(installation: Installation, told: 
         told.until("WATCHDOG=1", times=10, seconds=2.5)
 
 
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 @pytest.mark.parametrize("told", ["abstract"], indirect=True)
 def test_of_several_processes_the_parent_speaks_for_all(
     installation: Installation, told: Told, eventually: Eventually
 ) -> None:
     parent = installation.start("worker", "--processes", "2")
     told.until("READY=1")
-    (nursery,) = children_of(parent.pid)
-    children = children_of(nursery)
+    children = commands(parent.pid)
     assert installation.said(parent).count("at a time of") == 2
-    assert len(children) == 2
-    assert not any(told.address.encode() in Path(f"/proc/{pid}/environ").read_bytes() for pid in [nursery, *children])
+    assert ["--supervised" in args for args in children.values()].count(True) == 2
+    assert len(children) == 3, "them and their nursery"
+    assert not any(told.address.encode() in Path(f"/proc/{pid}/environ").read_bytes() for pid in children)
     told.until("WATCHDOG=1", times=3)
     parent.terminate()
     told.until("STOPPING=1")
